@@ -1,0 +1,163 @@
+"""The agent: one TaskGroup that joins the bus, the slots and the broker.
+
+Arrivals go to slots, orders to the slot they name, and all that the slots say to the broker. An error
+inside a slot stays in that slot; a dead bus ends the agent, and whoever supervises it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from terrible import policy
+from terrible.boot import Means
+from terrible.gate import Gate
+from terrible.model import Code, HostError, Info, Location, Phase, Problem, Slot, Stage
+from terrible.port import Port
+from terrible.requests import Desk
+from terrible.seams import Broker, Bus, Device, HubPort, Power
+from terrible.slot import Life
+from terrible.standing import Standing
+from terrible.state import State
+
+log = logging.getLogger(__name__)
+
+SLOT_RESTART = 10.0
+"""Seconds until a slot whose own code failed is run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that the agent needs from outside, chosen by the composition root."""
+
+    bus: Bus
+    power: Power
+    broker: Broker
+    means: Means
+
+
+class Agent:
+    """Runs the slots of one head. `newcomer` makes a slot for a Pi met at an unconfigured location."""
+
+    def __init__(
+        self,
+        world: World,
+        slots: Sequence[Slot],
+        info: Info,
+        state: State,
+        newcomer: Callable[[Location], Slot] | None = None,
+    ) -> None:
+        self._world, self._info, self._state, self._newcomer = world, info, state, newcomer
+        self._slots = {slot.location: slot for slot in slots}
+        self._gate = Gate(world.means.limits)
+        self._backends: dict[str, str] = {}
+        self.lives: dict[Location, Life] = {}
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Run until cancelled; then leave no Pi powered that waits to be served, and say `offline`."""
+        async with asyncio.TaskGroup() as broker:
+            talking = broker.create_task(self._world.broker.run(), name="broker")
+            try:
+                await self._serve(ready)
+            finally:
+                await self._leave()
+                talking.cancel()
+
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for slot in self._slots.values():
+                await self._add(tasks, slot)
+            self._introduce()
+            desk = Desk(self._world.broker, self._by_name, self._state)
+            tasks.create_task(desk.run(tasks), name="requests")
+            tasks.create_task(self._pump(tasks), name="bus")
+            ready()
+
+    @property
+    def stuck(self) -> list[str]:
+        """The slots that wait longer than their limits allow."""
+        return [life.slot.name for life in self.lives.values() if life.stuck]
+
+    def _by_name(self) -> Mapping[str, Life]:
+        return {life.slot.name: life for life in self.lives.values()}
+
+    # -- arrivals to slots --------------------------------------------------------------------------
+
+    async def _pump(self, tasks: asyncio.TaskGroup) -> None:
+        async for device in self._world.bus.arrivals():
+            life = self.lives.get(device.location) or await self._meet(tasks, device)
+            if life is not None:
+                life.port.arrived(device)
+        raise HostError("the USB bus gives no more events; is there still a USB controller?")
+
+    async def _meet(self, tasks: asyncio.TaskGroup, device: Device) -> Life | None:
+        """A slot for a Pi that sits where none is configured, if this agent serves any Pi."""
+        if self._newcomer is None or device.stage is Stage.OTHER:
+            return None
+        life = await self._add(tasks, self._newcomer(device.location))
+        self._introduce()
+        return life
+
+    async def _add(self, tasks: asyncio.TaskGroup, slot: Slot) -> Life:
+        power = self._world.power
+        self._backends[slot.name] = (await power.port(slot.location)).backend
+        standing = Standing(slot, self._state.wish(slot.name), self._world.broker.tell)
+        life = Life(Port(slot.location), power, self._world.means, self._gate, standing, self._hurt)
+        self.lives[slot.location] = life
+        tasks.create_task(_guard(life), name=f"slot {slot.name}")
+        return life
+
+    def _introduce(self) -> None:
+        self._world.broker.tell(
+            replace(
+                self._info,
+                slots=tuple(life.slot for life in self.lives.values()),
+                power=dict(self._backends),
+            )
+        )
+
+    # -- power and the others -----------------------------------------------------------------------
+
+    def _hurt(self, slot: Slot, switch: HubPort) -> list[str]:
+        """Who else would be hurt if this slot lost power now."""
+        shown = {device.location: device.stage for device in self._world.bus.present()}
+        strangers = [
+            policy.Neighbour(location, stage)
+            for location, stage in shown.items()
+            if location not in self.lives
+        ]
+        nodes = [
+            policy.Neighbour(life.slot.location, _shown(life), life.slot.name, life.phase)
+            for life in self.lives.values()
+        ]
+        return policy.hurt(slot.location, switch.affects(), strangers + nodes)
+
+    async def _leave(self) -> None:
+        """All slots at once, within the limit for stopping."""
+        try:
+            async with asyncio.timeout(self._world.means.limits.stop), asyncio.TaskGroup() as leaving:
+                for life in self.lives.values():
+                    leaving.create_task(life.leave(), name=f"leave {life.slot.name}")
+        except TimeoutError:
+            log.warning("stopped before every unserved port was off")
+
+
+def _shown(life: Life) -> Stage | None:
+    """What the slot's port shows; not what the kernel may still list on a port without power."""
+    return life.port.device.stage if life.port.device else None
+
+
+async def _guard(life: Life) -> None:
+    """Run a slot; whatever goes wrong inside is published, and it is run again after a while."""
+    while True:
+        try:
+            await life.run()
+        except HostError:
+            raise
+        except Exception as error:
+            log.exception("%s: an error of the agent's own", life.slot.name)
+            problem = Problem(Code.AGENT_ERROR, f"an error of the agent's own: {type(error).__name__}")
+            life.standing.say(Phase.FAILED, problem)
+        await asyncio.sleep(SLOT_RESTART)

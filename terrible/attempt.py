@@ -1,0 +1,126 @@
+"""One attempt to take a slot to `up`: its record while it is made, and whoever watches it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from terrible.model import (
+    FileRecord,
+    Phase,
+    Problem,
+    Progress,
+    Slot,
+    StageRecord,
+    Transcript,
+)
+from terrible.seams import Device
+from terrible.standing import Standing
+from terrible.usb.bootfiles import Found, Missing
+
+log = logging.getLogger(__name__)
+
+GRACE = 30.0
+"""Seconds beyond a wait's own limit after which the agent, not the node, must be at fault."""
+PROGRESS_EVERY = 0.2
+"""Seconds between two messages of progress of one slot: smooth for a person, cheap for a Zero."""
+
+
+class Attempt:
+    """Written to by the boot; it says nothing about what to do next."""
+
+    def __init__(self, slot: Slot, number: int, standing: Standing) -> None:
+        self.slot = slot
+        self.transcript = Transcript(slot.name, number, time.time())
+        self.addresses: tuple[str, ...] = ()
+        self._standing = standing
+        self._now = asyncio.get_running_loop().time
+        self._started = self._entered = self._asked = self._told = self._now()
+        self._stage = "arrival"
+        self._phase = Phase.WAITING
+        self._sent = 0
+        self._file = ""
+        self._due = float("inf")
+
+    def due(self) -> float:
+        """The loop time by which something must have happened; infinity where a wait has no end."""
+        return self._due
+
+    def waits(self, limit: float) -> None:
+        """Whatever is awaited now must be over after `limit` seconds."""
+        self._due = self._now() + limit + GRACE
+
+    # -- what the boot says ---------------------------------------------------------------------
+
+    def meets(self, device: Device) -> None:
+        """The port shows this device now."""
+        self._close_stage(str(device.stage))
+        self.transcript.speed = device.descriptors.speed
+
+    def enters(self, phase: Phase) -> None:
+        """The slot is in this phase from now on."""
+        if phase is Phase.STARTING:
+            self._close_stage("starting")
+        self._phase = phase
+        self._standing.say(phase, attempt=self.transcript.attempt)
+
+    def restarted(self) -> int:
+        """The ROM came back; returns how often it did in this attempt."""
+        self.transcript.restarts += 1
+        return self.transcript.restarts
+
+    def complains(self, problem: Problem) -> None:
+        """Something is wrong that does not end the attempt."""
+        self._standing.say(self._phase, problem)
+
+    def reached(self, addresses: tuple[str, ...]) -> None:
+        """The node answers at these addresses."""
+        self.addresses = addresses
+
+    # -- what the loader says (usb.loader.Witness) ------------------------------------------------
+
+    def serving(self, file: Found | Missing) -> None:
+        """The node reads this file now."""
+        self._file = file.name
+
+    def sent(self, count: int) -> None:
+        """So many more bytes went over the bus."""
+        self._sent += count
+        if self._now() - self._told >= PROGRESS_EVERY:
+            self._told = self._now()
+            self._standing.progressed(Progress(self.slot, self._phase, self._sent, self._file))
+
+    def served(self, file: Found | Missing) -> None:
+        """The node has all of it, or knows that there is none."""
+        seconds, self._asked = self._now() - self._asked, self._now()
+        sha256, layer, looked_in = (
+            (None, None, file.looked_in) if isinstance(file, Missing) else (file.sha256, file.layer, ())
+        )
+        self.transcript.files.append(
+            FileRecord(file.name, len(file.content), sha256, layer, round(seconds, 4), looked_in)
+        )
+
+    def noted(self, key: str, value: str) -> None:
+        """The node said this about itself."""
+        self.transcript.metadata[key] = value
+
+    def bad_request(self, what: str) -> int:
+        """The node sent nonsense; returns how often it did so far."""
+        self.transcript.bad_requests += 1
+        log.warning("%s: %s", self.slot.name, what)
+        return self.transcript.bad_requests
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def closed(self, outcome: str, why: str = "") -> Transcript:
+        """The finished record."""
+        self._close_stage("")
+        self.transcript.seconds = round(self._now() - self._started, 3)
+        self.transcript.outcome, self.transcript.diagnosis = outcome, why
+        return self.transcript
+
+    def _close_stage(self, following: str) -> None:
+        now = self._now()
+        self.transcript.stages.append(StageRecord(self._stage, round(now - self._entered, 3)))
+        self._stage, self._entered, self._asked = following, now, now

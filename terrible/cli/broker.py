@@ -1,0 +1,107 @@
+"""A broker for a demonstration, on a free port of this machine: amqtt inside, else a mosquitto child."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from terrible.model import HostError
+from terrible.mqtt.address import BrokerAddress
+
+HOST = "127.0.0.1"
+MOSQUITTO_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
+"""Debian installs the broker where an ordinary user's shell does not look."""
+START = 10.0
+
+
+@asynccontextmanager
+async def embedded() -> AsyncIterator[str]:
+    """Run a broker for the length of the block; its URL. HostError where none is installed."""
+    port = _free_port()
+    try:
+        import amqtt  # noqa: F401
+    except ImportError:
+        program = shutil.which("mosquitto", path=MOSQUITTO_PATH)
+        if program is None:
+            raise HostError(
+                "the demo needs a broker: pip install 'terrible[demo]', or apt install mosquitto, "
+                "or name one with --broker mqtt://host:port"
+            ) from None
+        running = _mosquitto(program, port)
+    else:
+        running = _amqtt(port)
+    async with running:
+        yield f"mqtt://{HOST}:{port}"
+
+
+@asynccontextmanager
+async def _amqtt(port: int) -> AsyncIterator[None]:
+    from amqtt.broker import Broker
+
+    for name in ("amqtt", "transitions"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
+            "plugins": {
+                "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
+            },
+        }
+    )
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.shutdown()
+
+
+@asynccontextmanager
+async def _mosquitto(program: str, port: int) -> AsyncIterator[None]:
+    """It listens on this machine only and keeps nothing, as it does when started with just a port."""
+    process = await asyncio.create_subprocess_exec(
+        program, "-p", str(port), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await _listening(port)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _listening(port: int) -> None:
+    try:
+        async with asyncio.timeout(START):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(HOST, port)
+                except OSError:
+                    await asyncio.sleep(0.05)
+                    continue
+                writer.close()
+                return
+    except TimeoutError:
+        raise HostError(f"mosquitto does not listen on port {port} after {START:g} s") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def client_command(tool: str, address: BrokerAddress, *arguments: str) -> str:
+    """A command line that works here: mosquitto's clients where installed, else amqtt's beside us."""
+    if shutil.which(f"mosquitto_{tool}"):
+        where = ["-h", address.host, "-p", str(address.port)] + (["-v"] if tool == "sub" else [])
+        return " ".join([f"mosquitto_{tool}", *where, *arguments])
+    return " ".join([str(Path(sys.executable).parent / f"amqtt_{tool}"), "--url", str(address), *arguments])

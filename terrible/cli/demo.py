@@ -1,0 +1,144 @@
+"""`terrible demo`: the real agent on simulated Pis and a broker of its own, watched through MQTT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import aiomqtt
+from rich.console import Console
+
+from terrible.agent import Agent, World
+from terrible.boot import Means
+from terrible.cli import broker, settings
+from terrible.cli.board import Board
+from terrible.cli.loop import complain, run
+from terrible.cli.screen import Screen
+from terrible.config import Config, load
+from terrible.model import Limits
+from terrible.mqtt.address import BrokerAddress, parse_broker_url
+from terrible.mqtt.client import MqttBroker
+from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.faults import Fault, Kind
+from terrible.sim.files import write_boot_files
+from terrible.sim.pi import Pi, Timing
+from terrible.state import State
+
+CLUSTER = "demo"
+RATE = 8e6
+"""Bytes a second that four Pis share: slow enough to be watched."""
+FAULTY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What to show."""
+
+    nodes: int
+    speed: float
+    fault: Kind
+    broker: str | None
+    once: bool
+
+
+def main(demo: Demo) -> int:
+    """Show it until all is up (`once`) or Ctrl-C."""
+    try:
+        parse_broker_url(demo.broker or "mqtt://localhost")
+    except ValueError as error:
+        return complain(error, 2)
+    return run(lambda: show(demo, Console()), logging.WARNING)
+
+
+async def show(demo: Demo, console: Console) -> None:
+    """Make the cluster and the broker, and watch."""
+    async with AsyncExitStack() as stack:
+        url = demo.broker or await stack.enter_async_context(broker.embedded())
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="terrible-demo-")))
+        board = Board(write_boot_files(base))
+        address = parse_broker_url(url)
+        await stack.enter_async_context(cluster(demo, base, address))
+        await _watch(demo, board, address, console)
+
+
+@asynccontextmanager
+async def cluster(demo: Demo, base: Path, address: BrokerAddress) -> AsyncIterator[None]:
+    """The agent over its simulated cluster, as long as the block."""
+    config = load(None, {}).model_copy(update=overrides(demo, base))
+    info = settings.introduction(config)
+    slots = config.named_slots()
+    cluster = SimCluster(plugged(pis(demo)), rate=RATE * demo.speed)
+    means = Means(settings.files(config, slots), cluster, config.limits)
+    world = World(cluster.bus, cluster, MqttBroker(address, CLUSTER, info.session), means)
+    running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await cluster.close()
+
+
+def overrides(demo: Demo, base: Path) -> dict[str, object]:
+    """The configuration of the demo's cluster."""
+    files = Config().files.model_copy(update={"directory": base})
+    limits = hurried(Limits(), demo.speed)
+    return {"cluster": CLUSTER, "hub": "1-1", "ports": demo.nodes, "files": files, "limits": limits}
+
+
+def pis(demo: Demo) -> list[Pi]:
+    """The Pis, one of them faulty."""
+    timing = Timing().scaled(demo.speed)
+    faulty = min(FAULTY, demo.nodes)
+    return [
+        Pi(timing=timing, faults=[Fault(demo.fault)] if number == faulty else [])
+        for number in range(1, demo.nodes + 1)
+    ]
+
+
+def hurried(limits: Limits, speed: float) -> Limits:
+    """The same limits on a clock that runs `speed` times as fast."""
+    times = {
+        field.name: getattr(limits, field.name) / speed
+        for field in fields(limits)
+        if isinstance(getattr(limits, field.name), float)
+    }
+    pauses = tuple(pause / speed for pause in limits.pauses)
+    return replace(limits, **times, pauses=pauses)
+
+
+async def _watch(demo: Demo, board: Board, address: BrokerAddress, console: Console) -> None:
+    """Follow the messages until all nodes are up and, unless `once`, until Ctrl-C."""
+    began = time.monotonic()
+    async with aiomqtt.Client(address.host, address.port, identifier=f"watch-{began}") as client:
+        await client.subscribe(f"terrible/{CLUSTER}/node/#", qos=1)
+        result = ""
+        with Screen(console, board) as screen:
+            async for message in client.messages:
+                screen.show(board.take(message.topic.value, bytes(message.payload)))
+                if not result and board.complete(demo.nodes):
+                    seconds = time.monotonic() - began
+                    result = f"{board.up}/{demo.nodes} up in {seconds:.1f} s, {board.recovered} recovered"
+                    screen.say(*hints(demo, address))
+                    if demo.once:
+                        break
+                    screen.say(result, "Ctrl-C ends it.")
+        if demo.once:
+            console.print(result, highlight=False)
+
+
+def hints(demo: Demo, address: BrokerAddress) -> list[str]:
+    """Commands that work in the environment the demo has made."""
+    node = f"terrible/{CLUSTER}/node/node{min(2, demo.nodes)}/power/set"
+    everything = shlex.quote(f"terrible/{CLUSTER}/#")
+    return [
+        f"watch everything:   {broker.client_command('sub', address, '-t', everything)}",
+        f"power-cycle a node: {broker.client_command('pub', address, '-t', node, '-m', 'cycle')}",
+    ]

@@ -1,0 +1,50 @@
+"""From the configuration to what an agent is made of, on real and on simulated hardware alike."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+from terrible import __version__
+from terrible.config import Config, ConfigError
+from terrible.model import Info, Location, Slot
+from terrible.mqtt.address import BrokerAddress
+from terrible.usb.bootfiles import BootFiles
+from terrible.usb.layers import Roots
+
+
+def files(config: Config, slots: list[Slot]) -> BootFiles:
+    """The boot files of a configuration."""
+    roots = Roots(config.files.directory, config.files.firmware, config.files.profiles)
+    return BootFiles(roots, slots, config.cluster)
+
+
+def introduction(config: Config) -> Info:
+    """Who this agent is, with a session id that is new at every start."""
+    return Info(__version__, config.cluster, socket.gethostname(), secrets.token_hex(4), time.time(), ())
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """The broker's address, with the password read from its file."""
+    mqtt = config.mqtt
+    password = None
+    if mqtt.password_file is not None:
+        try:
+            password = mqtt.password_file.read_text().rstrip("\n")
+        except OSError as error:
+            raise ConfigError(f"mqtt.password_file: {mqtt.password_file}: {error.strerror}") from None
+    ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
+    return BrokerAddress(mqtt.host, mqtt.port, mqtt.username, password, mqtt.tls, ca_file)
+
+
+def newcomers(config: Config) -> Callable[[Location], Slot]:
+    """Slots for Pis met where none is configured, numbered as they come."""
+    met: dict[Location, Slot] = {}
+
+    def slot(location: Location) -> Slot:
+        name = "p" + location.replace(".", "-")
+        return met.setdefault(location, config.slot(name, len(met) + 1, location))
+
+    return slot

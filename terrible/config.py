@@ -1,0 +1,211 @@
+"""The configuration: one TOML file over defaults, `TERRIBLE_…` environment over that.
+
+Tables merge key by key. A key nobody knows, or a value nobody can use, stops the start with one line
+that names the file, the key's path, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from terrible.model import HostError, Limits, Location, Slot
+from terrible.net import addresses
+
+PREFIX = "TERRIBLE_"
+NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
+"""Environment that the command line reads for itself."""
+RESERVED = frozenset({"all"})
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ConfigError(HostError):
+    """The configuration cannot be used; the process exits with 78 (EX_CONFIG, sysexits.h)."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class SlotConfig(_Table):
+    """One slot spelled out. `number` defaults to its place in the list."""
+
+    name: Name
+    location: str
+    number: Annotated[int, Field(ge=1, le=240)] | None = None
+    profile: Name | None = None
+
+
+class MqttConfig(_Table):
+    """The broker."""
+
+    host: str = "localhost"
+    port: Port = 1883
+    username: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+
+
+class FilesConfig(_Table):
+    """Where boot files are looked for; `firmware` takes bootcode, start and fixup files from elsewhere."""
+
+    directory: Path = Path("/var/lib/terrible/boot")
+    firmware: Path | None = None
+    profiles: Path | None = None
+
+
+class Config(_Table):
+    """Everything that can be set. The smallest useful file is `hub = "1-1"` and `ports = 4`."""
+
+    cluster: Name = Field(default_factory=lambda: slug(socket.gethostname()))
+    hub: str | None = None
+    ports: Annotated[int, Field(ge=1, le=31)] | None = None
+    slots: tuple[SlotConfig, ...] = ()
+    subnet: str = "10.42.0.1/24"
+    state_directory: Path = Path("/var/lib/terrible")
+    mqtt: MqttConfig = MqttConfig()
+    files: FilesConfig = FilesConfig()
+    limits: Limits = Limits()
+
+    @field_validator("limits")
+    @classmethod
+    def _positive(cls, limits: Limits) -> Limits:
+        for name in Limits.__dataclass_fields__:
+            value = getattr(limits, name)
+            if min(value, default=0) < 0 if isinstance(value, tuple) else value <= 0:
+                raise ValueError(f"{name} must be above 0")
+        return limits
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.hub is None) != (self.ports is None):
+            raise ValueError("hub and ports go together: the hub's location and how many ports it has")
+        if self.hub is not None and self.slots:
+            raise ValueError("either hub and ports, or [[slots]] spelled out, not both")
+        for what in ("name", "location", "number"):
+            values = [getattr(slot, what) for slot in self._spelled_out()]
+            if twice := {str(value) for value in values if values.count(value) > 1}:
+                raise ValueError(f"two slots have the same {what}: {', '.join(sorted(twice))}")
+        for slot in self.named_slots():
+            if slot.name in RESERVED:
+                raise ValueError(f"a slot cannot be called {slot.name}")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Whether any slot is configured; without one the agent serves any Pi and switches no power."""
+        return bool(self._spelled_out())
+
+    def named_slots(self) -> list[Slot]:
+        """The slots with everything that follows from their number."""
+        return [
+            self.slot(s.name, s.number or 0, Location(s.location), s.profile) for s in self._spelled_out()
+        ]
+
+    def slot(self, name: str, number: int, location: Location, profile: str | None = None) -> Slot:
+        """A slot of this cluster."""
+        return Slot(
+            name,
+            number,
+            location,
+            addresses.mac(self.cluster, number),
+            addresses.host_mac(self.cluster, number),
+            addresses.address(self.subnet, number),
+            profile or "",
+        )
+
+    def _spelled_out(self) -> list[SlotConfig]:
+        if self.hub is not None and self.ports is not None:
+            return [
+                SlotConfig(name=f"node{n}", location=port_location(self.hub, n), number=n)
+                for n in range(1, self.ports + 1)
+            ]
+        return [
+            slot if slot.number else slot.model_copy(update={"number": place})
+            for place, slot in enumerate(self.slots, start=1)
+        ]
+
+
+def port_location(hub: str, port: int) -> str:
+    """Port `port` of a hub written as the kernel names it: `1-1` or, for a root hub, `usb1`."""
+    return f"{hub[3:]}-{port}" if hub.startswith("usb") else f"{hub}.{port}"
+
+
+def slug(text: str) -> str:
+    """Any text as a name: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63] or "cluster"
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration from a file, if any, and the environment. Raises ConfigError."""
+    values = _read(path) if path is not None else {}
+    merged = _merge(values, _from_environment(environment))
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        where = str(path) if path is not None else "environment"
+        raise ConfigError("\n".join(_explain(where, item) for item in error.errors())) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a readable file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """`TERRIBLE_MQTT__HOST=broker` is `mqtt.host`; a value that reads as TOML is taken as such."""
+    tree: dict[str, Any] = {}
+    for key, text in environment.items():
+        if key.startswith(PREFIX) and key not in NOT_KEYS:
+            *tables, last = key[len(PREFIX) :].lower().split("__")
+            table = tree
+            for name in tables:
+                table = table.setdefault(name, {})
+            table[last] = _value(text)
+    return tree
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explain(where: str, item: Any) -> str:
+    path = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{where}: {path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
+    given = item["input"]
+    value = "" if isinstance(given, dict | BaseModel) or not item["loc"] else f" = {given!r}"
+    return f"{where}: {path}{value}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(path: tuple[int | str, ...]) -> list[str]:
+    tables: dict[str, Any] = {"mqtt": MqttConfig, "files": FilesConfig, "slots": SlotConfig}
+    if path and path[0] == "limits":
+        return list(Limits.__dataclass_fields__)
+    table: type[BaseModel] = tables[str(path[0])] if path else Config
+    return list(table.model_fields)

@@ -1,0 +1,53 @@
+"""One owner of the USB bus: everything that talks to USB directly holds this lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from terrible.model import HostError
+
+RUN = Path("/run/terrible")
+
+
+@contextmanager
+def owner() -> Iterator[None]:
+    """Hold the lock. HostError names the process that holds it already."""
+    path = directory() / "lock"
+    with _opened(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise HostError(
+                f"another terrible is running (process {holder}, {path}); stop it first"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror}; run as root or as the user terrible") from None
+
+
+def directory() -> Path:
+    """Where the lock and the helpers' sockets are: /run/terrible, or the user's own below it."""
+    try:
+        RUN.mkdir(mode=0o755, exist_ok=True)
+    except OSError:
+        pass  # not root, and no unit has made it
+    if os.access(RUN, os.W_OK):
+        return RUN
+    private = Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/terrible-{os.getuid()}"))
+    private.mkdir(mode=0o700, exist_ok=True)
+    return private

@@ -1,0 +1,272 @@
+"""The words of the project as values: where a node sits, what it shows, what is said of it.
+
+Everything here is plain data without I/O, so that any room may use it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+_LOCATION = re.compile(r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2})*")
+
+
+class Location(str):
+    """A USB port path as the kernel prints it: `1-1.2` is port 2 of the hub at `1-1`."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        if not _LOCATION.fullmatch(text):
+            raise ValueError(f"{text!r} is no USB location; one looks like 1-1.2 (bus, dash, ports)")
+        return super().__new__(cls, text)
+
+    @property
+    def hub(self) -> str:
+        """The kernel's name of the hub this port is on: `1-1`, or `usb1` for a root hub."""
+        above, dot, _ = self.rpartition(".")
+        return above if dot else f"usb{self.partition('-')[0]}"
+
+    @property
+    def port(self) -> int:
+        """The port's number on its hub, from 1."""
+        return int(re.split(r"[-.]", self)[-1])
+
+    def holds(self, other: str) -> bool:
+        """Whether `other` is this port or sits behind a hub on it."""
+        return other == self or other.startswith(f"{self}.")
+
+
+class Stage(StrEnum):
+    """What a port shows right now."""
+
+    ROM = "rom"
+    LOADER = "loader"
+    GADGET = "gadget"
+    DISK = "disk"
+    OTHER = "other"
+
+
+class Phase(StrEnum):
+    """Where a slot is, as published."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    ROM = "rom"
+    LOADING = "loading"
+    STARTING = "starting"
+    UP = "up"
+    LOST = "lost"
+    HALTED = "halted"
+    DISK = "disk"
+    FLASHING = "flashing"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+RUNNING = frozenset({Phase.STARTING, Phase.UP, Phase.LOST, Phase.DISK, Phase.FLASHING})
+"""Phases in which the node runs software of its own that a power cut would hurt."""
+
+
+class Code(StrEnum):
+    """Stable codes of what is wrong with a slot."""
+
+    BOOT_FAILED = "boot_failed"
+    MISSING_FILE = "missing_file"
+    BAD_TEMPLATE = "bad_template"
+    POWER_UNSUPPORTED = "power_unsupported"
+    POWER_PROTECTED = "power_protected"
+    UNREACHABLE = "unreachable"
+    OVERCURRENT = "overcurrent"
+    UNDERVOLTAGE = "undervoltage"
+    CONFLICT = "conflict"
+    DIRTY_CARD = "dirty_card"
+    AGENT_ERROR = "agent_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a slot is not as wished: a stable code and one sentence for people."""
+
+    code: Code
+    message: str
+
+
+class BootError(Exception):
+    """Theirs: this node did not do its part. The slot retries; the agent goes on."""
+
+    def __init__(self, diagnosis: str, code: Code = Code.BOOT_FAILED) -> None:
+        super().__init__(diagnosis)
+        self.problem = Problem(code, diagnosis)
+
+
+class DeviceLeft(BootError):
+    """The device left the bus in the middle of something: neither success nor failure."""
+
+
+class Silent(BootError):
+    """The node did not answer a read within its limit. The read is lost: never issue it again."""
+
+
+class PowerError(BootError):
+    """The port's power could not be switched, or did not really change."""
+
+    def __init__(self, diagnosis: str, code: Code = Code.POWER_UNSUPPORTED) -> None:
+        super().__init__(diagnosis, code)
+
+
+class HostError(Exception):
+    """Ours: this machine lacks something. The message says what, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every wait, by name, in seconds unless the name says otherwise. docs/limits.md tells what follows."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    power_on_to_rom: float = 15.0
+    control_out: float = 3.0
+    bulk_out: float = 5.0
+    control_in: float = 60.0
+    rom_to_loader: float = 15.0
+    loader_to_gadget: float = 180.0
+    first_boot: float = 900.0
+    gadget_to_up: float = 120.0
+    off_time: float = 5.0
+    attempts: int = 3
+    pauses: tuple[float, ...] = (10.0, 30.0, 60.0)
+    restarts: int = 3
+    bad_requests: int = 3
+    stagger: float = 1.0
+    cold_boots: int = 8
+    cycle_every: float = 30.0
+    cycles_per_hour: int = 12
+    stop: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A configured location and what belongs to it for ever, whichever Pi sits there.
+
+    `mac` is the gadget's own address, `host_mac` that of the head's end of the same link.
+    """
+
+    name: str
+    number: int
+    location: Location
+    mac: str
+    host_mac: str
+    address: str = ""
+    profile: str = ""
+
+
+@dataclass(slots=True)
+class FileRecord:
+    """One file a node asked for: `layer` is where it was found, None where none of `looked_in` has it."""
+
+    name: str
+    size: int
+    sha256: str | None
+    layer: str | None
+    seconds: float
+    looked_in: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class StageRecord:
+    """One stage of an attempt and how long the port showed it, or waited for the next."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The record of one attempt: what was asked, served and missed, and how it ended.
+
+    `started` is Unix time in seconds; `outcome` is up, disk, failed, left or stopped.
+    """
+
+    slot: str
+    attempt: int
+    started: float
+    stages: list[StageRecord] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    bad_requests: int = 0
+    restarts: int = 0
+    speed: int | None = None
+    seconds: float = 0.0
+    outcome: str = ""
+    diagnosis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a slot says of itself at one moment. `since` is Unix time; `power` None where unknown."""
+
+    slot: Slot
+    phase: Phase
+    problem: Problem | None
+    wish: bool
+    since: float
+    power: bool | None
+    addresses: tuple[str, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a boot is: bytes sent in this attempt and the file being sent."""
+
+    slot: Slot
+    phase: Phase
+    sent: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a slot, told once. `data` holds plain JSON values."""
+
+    slot: Slot
+    kind: str
+    message: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What the agent says of itself once. `session` is new at every start; `started` is Unix time."""
+
+    version: str
+    cluster: str
+    host: str
+    session: str
+    started: float
+    slots: tuple[Slot, ...]
+    power: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asks for. `slots` as written (`node[1-3]`, `all`); a plain word has no `id`."""
+
+    verb: str
+    slots: str
+    action: str = ""
+    force: bool = False
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to a request: `accepted`, `progress`, `done`, or `error` with a stable code."""
+
+    status: str
+    data: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""

@@ -1,0 +1,90 @@
+"""What waits to be published: bounded, and always the newest of its kind.
+
+The retained tree is kept whole, so that all of it can be published again after a connect. Only
+events and answers are a queue; it has a limit, and what falls out at its end is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from itertools import count
+
+from terrible.mqtt.payloads import Publication
+from terrible.mqtt.topics import Topics
+
+Key = str | int
+"""A topic where only the latest counts, a serial number where each does."""
+QUEUED = 1000
+"""Events and answers that are kept while there is no broker."""
+
+
+class Outbox:
+    """Takes publications without waiting and hands them out, oldest topic first."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.tree: dict[str, Publication] = {}
+        self.dropped = 0
+        self._topics = topics
+        self._serial = count()
+        self._queue: deque[int] = deque()
+        self._waiting: OrderedDict[Key, Publication] = OrderedDict()
+        self._filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, publication: Publication) -> None:
+        """Publish this, instead of what waits on its topic unless each counts."""
+        if publication.queued:
+            self._enqueue(next(self._serial), publication)
+        elif self._is_news(publication):
+            self._waiting[publication.topic] = publication
+        if self._waiting:
+            self._filled.set()
+
+    async def take(self) -> tuple[Key, Publication]:
+        """The next to publish, as soon as there is one."""
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        key, publication = self._waiting.popitem(last=False)
+        if isinstance(key, int):
+            self._queue.remove(key)
+        return key, publication
+
+    def give_back(self, key: Key, publication: Publication) -> None:
+        """What was taken and not delivered. A topic's value needs no second chance: refill() has it."""
+        if not isinstance(key, int):
+            return
+        if len(self._queue) < QUEUED:
+            self._queue.appendleft(key)
+            self._waiting[key] = publication
+        else:
+            self.dropped += 1
+
+    def refill(self) -> None:
+        """After a connect: the whole tree in order, then topics to clear, then each event and answer."""
+        tree = sorted(self.tree.items(), key=lambda item: self._topics.place(item[0]))
+        cleared = [(key, p) for key, p in self._waiting.items() if p.retain and not p.payload]
+        queue = [(key, self._waiting[key]) for key in sorted(self._queue)]
+        self._waiting = OrderedDict([*tree, *cleared, *queue])
+        self._filled.set()
+
+    def _is_news(self, publication: Publication) -> bool:
+        if not publication.retain:
+            return True
+        if not publication.payload:  # an empty retained message clears the topic (MQTT 3.1.1, 3.3.1.3)
+            self.tree.pop(publication.topic, None)
+            return True
+        if self.tree.get(publication.topic) == publication:
+            return False
+        self.tree[publication.topic] = publication
+        return True
+
+    def _enqueue(self, key: int, publication: Publication) -> None:
+        self._queue.append(key)
+        self._waiting[key] = publication
+        if len(self._queue) > QUEUED:
+            del self._waiting[self._queue.popleft()]
+            self.dropped += 1

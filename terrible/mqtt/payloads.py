@@ -1,0 +1,178 @@
+"""What is published: news of the agent as topics and JSON.
+
+The shapes are dataclasses, which cost a small head far less memory than pydantic's models
+(facts/arm.md) and of which pydantic makes JSON Schema as well. `info` and `node/<name>/boot` are the
+model's own Info and Transcript with a `v`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from terrible.model import Answer, Event, Info, Phase, Problem, Progress, Report, Request, Transcript
+from terrible.mqtt.topics import Kind, Topics
+from terrible.seams import News
+
+VERSION: Literal[1] = 1
+"""Within a version fields are only added."""
+
+_BOOTING = frozenset({Phase.ROM, Phase.LOADING, Phase.STARTING})
+_FAILED = frozenset({Phase.FAILED, Phase.QUARANTINED})
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message. Those with QoS 1 that are not retained are told each; of others the latest counts."""
+
+    topic: str
+    payload: bytes
+    qos: Literal[0, 1] = 1
+    retain: bool = True
+
+    @property
+    def queued(self) -> bool:
+        """Whether a later one on the same topic leaves this one as important as before."""
+        return self.qos > 0 and not self.retain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """`node/<name>/state`. `since` is Unix time; `session` is new at every start of the agent."""
+
+    v: Literal[1] = VERSION
+    phase: Phase
+    problem: Problem | None
+    wish: Literal["on", "off"]
+    since: float
+    location: str
+    power: bool | None
+    addresses: tuple[str, ...]
+    attempt: int
+    session: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """`summary`. `updated` is when a slot last changed its phase, in Unix time; 0 if none has."""
+
+    v: Literal[1] = VERSION
+    total: int
+    up: int
+    booting: int
+    failed: int
+    updated: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """`node/<name>/event`. Home Assistant asks for the name `event_type`; `ts` is Unix time."""
+
+    v: Literal[1] = VERSION
+    event_type: str
+    ts: float
+    message: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """`node/<name>/progress`: bytes sent in this attempt and the file being sent."""
+
+    v: Literal[1] = VERSION
+    phase: Phase
+    sent: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Why a request was refused or failed: a stable code and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """`response/<verb>`: one of the answers to a request. `id` is null where none could be read."""
+
+    v: Literal[1] = VERSION
+    id: str | None
+    ok: bool
+    status: str
+    data: dict[str, Any] = field(default_factory=dict)
+    error: Error | None = None
+
+
+def publications(news: News, topics: Topics, session: str, now: float) -> tuple[Publication, ...]:
+    """What a piece of news puts on the broker; `now` is Unix time."""
+    match news:
+        case Report(slot=slot):
+            up = b"online" if news.phase is Phase.UP else b"offline"
+            return (
+                Publication(topics.of(Kind.STATE, slot.name), _json(_state(news, session))),
+                Publication(topics.of(Kind.UP, slot.name), up),
+            )
+        case Progress(slot=slot, phase=phase, sent=sent, file=file):
+            advance = Advance(phase=phase, sent=sent, file=file)
+            return (Publication(topics.of(Kind.PROGRESS, slot.name), _json(advance), qos=0, retain=False),)
+        case Event(slot=slot, kind=kind, message=message, data=data):
+            happening = Happening(event_type=kind, ts=round(now, 3), message=message, data=data)
+            return (Publication(topics.of(Kind.EVENT, slot.name), _json(happening), retain=False),)
+        case Transcript(slot=name):
+            return (Publication(topics.of(Kind.BOOT, name), _json(news)),)
+        case Info():
+            return (Publication(topics.of(Kind.INFO), _json(news)),)
+
+
+def summary(total: int, reports: Collection[Report], topics: Topics) -> Publication:
+    """The cluster in one glance, from the latest report of each slot."""
+    phases = [report.phase for report in reports]
+    shape = Summary(
+        total=total,
+        up=phases.count(Phase.UP),
+        booting=sum(phase in _BOOTING for phase in phases),
+        failed=sum(phase in _FAILED for phase in phases),
+        updated=round(max((report.since for report in reports), default=0.0), 3),
+    )
+    return Publication(topics.of(Kind.SUMMARY), _json(shape))
+
+
+def response(request: Request, answer: Answer, topics: Topics) -> Publication:
+    """An answer to a request that was made in JSON."""
+    failed = answer.status == "error"
+    shape = Response(
+        id=request.id or None,
+        ok=not failed,
+        status=answer.status,
+        data=answer.data,
+        error=Error(answer.code, answer.message) if failed else None,
+    )
+    return Publication(topics.of(Kind.RESPONSE, request.verb), _json(shape), retain=False)
+
+
+def status(online: bool, topics: Topics) -> Publication:
+    """Whether the agent is there; `offline` is also its last will."""
+    return Publication(topics.of(Kind.STATUS), b"online" if online else b"offline")
+
+
+def _state(report: Report, session: str) -> State:
+    return State(
+        phase=report.phase,
+        problem=report.problem,
+        wish="on" if report.wish else "off",
+        since=round(report.since, 3),
+        location=report.slot.location,
+        power=report.power,
+        addresses=report.addresses,
+        attempt=report.attempt,
+        session=session,
+    )
+
+
+def _json(shape: State | Summary | Happening | Advance | Response | Info | Transcript) -> bytes:
+    # What an event or an answer holds comes from far: text is better than no message.
+    return json.dumps({"v": VERSION, **asdict(shape)}, separators=(",", ":"), default=str).encode()

@@ -1,0 +1,49 @@
+"""Which slots there are, and what each last said of itself: what `summary` is made of.
+
+A broker keeps retained topics of slots long gone; once the agent has listed its slots, those can be
+told from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from terrible.model import Info, Report, Slot
+from terrible.mqtt import payloads
+from terrible.mqtt.payloads import Publication
+from terrible.mqtt.topics import OF_A_SLOT, Topics
+
+
+class Roster:
+    """Learns from Info, which lists every slot, and from Reports, which may add one."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._listed = False
+        self._slots: dict[str, Slot] = {}
+        self._reports: dict[str, Report] = {}
+
+    def learn(self, news: Info | Report) -> Publication:
+        """Take it down; return what the summary is now."""
+        if isinstance(news, Info):
+            self._listed = True
+            self._slots = {slot.name: slot for slot in news.slots}
+            self._reports = {name: r for name, r in self._reports.items() if name in self._slots}
+        else:
+            self._slots[news.slot.name] = news.slot
+            self._reports[news.slot.name] = news
+        return payloads.summary(len(self._slots), self._reports.values(), self._topics)
+
+    def slot(self, name: str) -> Slot | None:
+        """The slot of that name."""
+        return self._slots.get(name)
+
+    def gone(self, topics: Iterable[str]) -> list[str]:
+        """Those topics that belong to slots that no longer exist; none before Info was learned."""
+        return [topic for topic in topics if self._listed and self._is_gone(topic)]
+
+    def _is_gone(self, topic: str) -> bool:
+        match self._topics.parse(topic):
+            case (kind, (name,)) if kind in OF_A_SLOT:
+                return name not in self._slots
+        return False

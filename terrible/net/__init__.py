@@ -1,0 +1,1 @@
+"""The node network: addresses by slot."""

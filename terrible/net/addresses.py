@@ -1,0 +1,58 @@
+"""The addresses of a slot, derived from the cluster's name and the slot's number; no I/O, no memory.
+
+Whatever is derived here is stable for ever: leases, `.link` files and known hosts of people rest on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+
+FIRST, LAST = 1, 250
+"""Slot numbers that addresses exist for."""
+_OFFSET = 10
+"""Slot N is 10 + N: what lies below is left to the head and to whatever else people put there."""
+_LOCAL = 0x02
+"""Locally administered; the lowest bit, 0, says unicast (IEEE 802)."""
+_HOST_END = 0x04
+"""The bit that tells the head's end of a link from the gadget's."""
+
+
+def mac(cluster: str, number: int) -> str:
+    """The gadget's own address.
+
+    With h = SHA-256 of `terrible gadget <cluster>` in UTF-8: the first byte is h[0] with its three lowest
+    bits 010, then come h[1] to h[4], and the last byte is the slot's number. So no two slots of a cluster
+    can share one, and two clusters do with a chance of 1 in 2^37.
+    """
+    return _mac(cluster, number, _LOCAL)
+
+
+def host_mac(cluster: str, number: int) -> str:
+    """The head's end of the same link: as `mac`, with the first byte's lowest bits 110."""
+    return _mac(cluster, number, _LOCAL | _HOST_END)
+
+
+def address(subnet: str, number: int) -> str:
+    """The fixed IPv4 address of a slot where the head is `subnet` (10.42.0.1/24: slot 1 is 10.42.0.11).
+
+    Raises ValueError where the subnet has no room for it.
+    """
+    head = ipaddress.IPv4Interface(subnet)
+    fixed = head.network.network_address + _OFFSET + _checked(number)
+    if fixed not in head.network or fixed == head.network.broadcast_address:
+        raise ValueError(f"{head.network} has no room for slot {number}, which would be {fixed}")
+    if fixed == head.ip:
+        raise ValueError(f"{fixed} is the head's own address and slot {number}'s")
+    return str(fixed)
+
+
+def _mac(cluster: str, number: int, low_bits: int) -> str:
+    digest = hashlib.sha256(f"terrible gadget {cluster}".encode()).digest()
+    return bytes([digest[0] & 0xF8 | low_bits, *digest[1:5], _checked(number)]).hex(":")
+
+
+def _checked(number: int) -> int:
+    if not FIRST <= number <= LAST:
+        raise ValueError(f"slot numbers are {FIRST} to {LAST}, not {number}")
+    return number

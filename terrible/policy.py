@@ -1,0 +1,102 @@
+"""Decisions as pure functions: retry when, give up when, who may start now, what may be cut."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from terrible.model import RUNNING, Limits, Location, Phase, Stage
+
+HOUR = 3600.0
+
+
+def pause(failures: int, limits: Limits) -> float:
+    """Seconds to leave a slot alone after its n-th failure in a row (n from 1)."""
+    return limits.pauses[min(failures, len(limits.pauses)) - 1] if limits.pauses else 0.0
+
+
+def gives_up(failures: int, limits: Limits) -> bool:
+    """Whether the attempts are spent: the slot is quarantined."""
+    return failures >= limits.attempts
+
+
+def settle(flaps: int) -> float:
+    """Seconds to let a port settle whose device left n times in mid-boot: a bad plug must not flood."""
+    return 0.0 if flaps < 2 else min(0.25 * 2 ** min(flaps, 10), 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A location that may lose power with another: what it shows, and its slot's name and phase if any."""
+
+    location: Location
+    stage: Stage | None
+    name: str = ""
+    phase: Phase | None = None
+
+
+def hurt(own: Location, affects: Iterable[Location], neighbours: Iterable[Neighbour]) -> list[str]:
+    """Who else would be hurt by cutting `own`'s power: running nodes, and whatever is no Pi.
+
+    Empty means that it may be cut. A keyboard, a network adapter, a disk are all OTHER; so is one
+    behind a hub, since a location holds all that sit behind it.
+    """
+    cut = list(affects)
+    return [
+        _describe(neighbour)
+        for neighbour in neighbours
+        if any(location.holds(neighbour.location) for location in cut) and _suffers(own, neighbour)
+    ]
+
+
+def _suffers(own: Location, neighbour: Neighbour) -> bool:
+    if neighbour.stage is Stage.OTHER:
+        return True
+    if neighbour.location == own:
+        return False
+    return neighbour.phase in RUNNING or neighbour.stage in (Stage.GADGET, Stage.DISK)
+
+
+def _describe(neighbour: Neighbour) -> str:
+    if neighbour.stage is Stage.OTHER:
+        return f"a device that is no Pi at {neighbour.location}"
+    return f"{neighbour.name or 'a node'} at {neighbour.location}"
+
+
+@dataclass
+class Schedule:
+    """Who may be powered on now. Times are seconds of a monotonic clock; it keeps none itself."""
+
+    limits: Limits
+    cold: set[str] = field(default_factory=set)
+    _last_start: float = float("-inf")
+    _cycles: dict[str, deque[float]] = field(default_factory=dict)
+
+    def rest(self, name: str, now: float) -> float:
+        """Seconds until `name` may be power-cycled again; 0 is now."""
+        past = self._cycles.get(name)
+        if not past:
+            return 0.0
+        times = [past[-1] + self.limits.cycle_every]
+        if len(past) >= self.limits.cycles_per_hour:
+            times.append(past[0] + HOUR)
+        return max(0.0, max(times) - now)
+
+    def wait(self, name: str, now: float) -> float | None:
+        """Seconds until one more port may be powered on: 0 is now, None is when a cold boot ends."""
+        if name not in self.cold and len(self.cold) >= self.limits.cold_boots:
+            return None
+        return max(0.0, self._last_start + self.limits.stagger - now)
+
+    def start(self, name: str, now: float, cycle: bool) -> None:
+        """`name` is powered on now and boots cold."""
+        self._last_start = now
+        self.cold.add(name)
+        if cycle:
+            past = self._cycles.setdefault(name, deque(maxlen=max(1, self.limits.cycles_per_hour)))
+            past.append(now)
+
+    def end(self, name: str) -> None:
+        """Its cold boot is over, however it ended."""
+        self.cold.discard(name)

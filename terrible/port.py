@@ -1,0 +1,57 @@
+"""What one location shows: the device that is there now, and the next one that comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from terrible.model import DeviceLeft, Location
+from terrible.seams import Device
+
+T = TypeVar("T")
+
+
+class Port:
+    """One location as its slot sees it. The bus says what arrives; the device itself says that it left."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._latest: Device | None = None
+        self._arrival = asyncio.Event()
+
+    @property
+    def device(self) -> Device | None:
+        """What is plugged in right now."""
+        return None if self._latest is None or self._latest.gone else self._latest
+
+    def arrived(self, device: Device) -> None:
+        """A new device is on this port; whatever was there before is history."""
+        self._latest = device
+        self._arrival.set()
+
+    def went_dark(self) -> None:
+        """Its power was cut: what the kernel may still list here is a ghost, until something arrives."""
+        self._latest = None
+
+    async def shows(self, other_than: Device | None = None) -> Device:
+        """The device that is there, or the next to come, unless it is `other_than`."""
+        while (device := self.device) is None or device is other_than:
+            self._arrival.clear()
+            await self._arrival.wait()
+        return device
+
+
+async def while_there(device: Device, doing: Coroutine[Any, Any, T]) -> T:
+    """Do something that only makes sense while the device is plugged in; DeviceLeft if it leaves."""
+    task = asyncio.create_task(doing)
+    left = asyncio.create_task(device.left())
+    try:
+        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise DeviceLeft(f"the {device.stage} left")
+        return task.result()
+    finally:
+        task.cancel()
+        left.cancel()
+        await asyncio.wait({task, left})

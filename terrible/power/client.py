@@ -1,0 +1,108 @@
+"""The agent's side of `terrible-port`: asking it, and starting it where no unit does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from terrible.model import HostError, Location, PowerError
+
+ANSWER = 8.0
+"""Seconds for an answer; the helper itself gives up on the kernel after 5."""
+START = 10.0
+"""Seconds for the helper to listen; Python alone takes one or two on an ARMv6 head."""
+STOP = 1.0
+"""Seconds for the helper to end after its stdin was closed."""
+
+
+class PortHelper:
+    """Reads and writes the `disable` attribute of a port; PowerError when the helper or the kernel refuses.
+
+    Reading goes through the helper too: it takes the lock of the hub, behind any enumeration.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def disable(self, location: Location, value: bool) -> bool:
+        """Disable or enable a port; what the kernel says of it afterwards."""
+        return await self._ask({"v": 1, "op": "disable", "location": location, "value": int(value)})
+
+    async def disabled(self, location: Location) -> bool:
+        """Whether the kernel says that the port is without power."""
+        return await self._ask({"v": 1, "op": "read", "location": location})
+
+    async def _ask(self, request: dict[str, object]) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER):
+                line = await self._exchange(json.dumps(request).encode() + b"\n")
+        except TimeoutError as error:
+            raise PowerError(f"the helper at {self._socket} did not answer within {ANSWER:.0f} s") from error
+        except (OSError, ValueError) as error:
+            raise PowerError(f"no answer from the helper at {self._socket}: {error}") from error
+        return _answer(line)
+
+    async def _exchange(self, line: bytes) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(self._socket)
+        try:
+            writer.write(line)
+            return await reader.readline()
+        finally:
+            writer.close()
+
+
+def _answer(line: bytes) -> bool:
+    try:
+        match json.loads(line or b"null"):
+            case {"ok": True, "value": int(value)}:
+                return bool(value)
+            case {"ok": False, "error": str(error)}:
+                raise PowerError(error)
+    except ValueError:
+        pass
+    raise PowerError(f"the port helper answered {line[:80]!r}")
+
+
+@asynccontextmanager
+async def start_own(config: Path, socket: Path, sysfs: Path = Path("/sys")) -> AsyncIterator[PortHelper]:
+    """Run a helper of our own, for an agent that runs as root without the units.
+
+    It ends when its stdin does, and so does not outlive an agent that is killed. In a session of its own,
+    for a Ctrl-C is meant for the agent, which still has ports to switch then.
+    """
+    arguments = ["--config", str(config), "--socket", str(socket), "--sys", str(sysfs)]
+    command = [sys.executable, "-m", "terrible.power.helper", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
+    try:
+        await _listening(process, socket)
+        yield PortHelper(socket)
+    finally:
+        await _stop(process)
+        socket.unlink(missing_ok=True)
+
+
+async def _listening(process: Process, socket: Path) -> None:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START):
+            ready = await process.stdout.readline()
+    except TimeoutError:
+        ready = b""
+    if not ready:
+        raise HostError(f"the port helper cannot listen on {socket}; its own words are above")
+
+
+async def _stop(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(STOP):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

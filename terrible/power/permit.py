@@ -1,0 +1,123 @@
+"""What `terrible-port` believes: who may ask, for which ports, and where their attribute is.
+
+The helper runs as root and its callers do not, so everything here takes the strict reading.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import stat
+import struct
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrible.model import Location
+from terrible.power.topology import disable_attribute, ports_of
+
+USER = "terrible"
+
+
+class Refused(Exception):
+    """Why a request was not done; the message goes to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRequest:
+    """A checked request; `value` is what to write, None where it is only read."""
+
+    location: Location
+    value: int | None
+
+
+def check_peer(connection: socket.socket) -> None:
+    """Serve root, the agent's user, and whoever runs this process; Refused for everyone else."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+    uid = struct.unpack("iII", credentials)[1]
+    if uid in (0, os.geteuid()):
+        return
+    try:
+        if uid == pwd.getpwnam(USER).pw_uid:
+            return
+    except KeyError:
+        pass  # not installed: there is no such user
+    raise Refused(f"uid {uid} is neither root nor {USER}")
+
+
+def parse(line: bytes) -> PortRequest:
+    """Read one request; Refused for anything that is not exactly one."""
+    try:
+        match json.loads(line.decode()):
+            case {"v": 1, "op": "disable", "location": str(where), "value": int(value), **rest} if not rest:
+                if type(value) is bool or value not in (0, 1):
+                    raise Refused("value is 0 or 1")
+                return PortRequest(Location(where), value)
+            case {"v": 1, "op": "read", "location": str(where), **rest} if not rest:
+                return PortRequest(Location(where), None)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"bad request: {error}") from error
+    raise Refused(
+        'a request is {"v": 1, "op": "disable", "location": "1-1.2", "value": 1}, or "read" without value'
+    )
+
+
+def allowed(config: Path) -> frozenset[Location]:
+    """The locations of the configured slots; Refused where the file is not to be trusted or is wrong."""
+    with config.open("rb") as file:
+        if os.geteuid() == 0:
+            check_owner(os.fstat(file.fileno()), config)
+        try:
+            return locations(tomllib.load(file))
+        except ValueError as error:
+            raise Refused(f"{config}: {error}") from error
+
+
+def check_owner(status: os.stat_result, config: Path) -> None:
+    """Root does what a file says only if nobody else could have written it."""
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused(f"{config} must be owned by root and writable by nobody else")
+
+
+def locations(config: dict[str, object]) -> frozenset[Location]:
+    """Where the slots are: `hub` and `ports`, and `location` of each of `[[slots]]`; ValueError otherwise."""
+    found: set[Location] = set()
+    match config.get("hub"), config.get("ports"):
+        case None, None:
+            pass
+        case str(hub), int(ports) if ports is not True:
+            found |= ports_of(hub, ports)
+        case _:
+            raise ValueError('hub and ports go together, as in hub = "1-1" and ports = 4')
+    match config.get("slots", []):
+        case [*slots]:
+            found.update(Location(where) for where in map(_slot, slots) if where is not None)
+        case _:
+            raise ValueError("slots are spelled out as [[slots]]")
+    return frozenset(found)
+
+
+def _slot(slot: object) -> str | None:
+    """Where one of `[[slots]]` is, None where that follows from `hub`."""
+    match slot:
+        case {"location": str(where)}:
+            return where
+        case dict() if "location" not in slot:
+            return None
+    raise ValueError('a slot has a location such as "1-1.2"')
+
+
+def attribute(sysfs: Path, location: Location) -> Path:
+    """The attribute of a port without links in its last steps, a file of sysfs itself; Refused otherwise."""
+    path = sysfs / disable_attribute(location)
+    try:
+        real, interface = path.resolve(strict=True), path.parent.parent.resolve(strict=True)
+    except OSError as error:
+        raise Refused(f"{path} is not there: {error.strerror}") from error
+    status = real.lstat()
+    straight = real == interface / path.parent.name / path.name and real.is_relative_to(sysfs.resolve())
+    if not straight or not stat.S_ISREG(status.st_mode) or status.st_dev != sysfs.stat().st_dev:
+        raise Refused(f"{path} is not an attribute of a USB port")
+    return real

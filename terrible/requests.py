@@ -1,0 +1,71 @@
+"""What people ask for, taken to the slots they name, and the answers taken back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from terrible.model import Answer, Problem, Request
+from terrible.mqtt.patterns import UnknownSlot, expand
+from terrible.seams import Broker
+from terrible.slot import Life
+from terrible.state import State
+
+ACTIONS = {"boot": "boot", "release": "release"}
+"""Verbs that are an action by themselves; `power` carries one."""
+
+
+class Refused(Exception):
+    """A request without effect: a stable code and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Desk:
+    """Takes requests one by one and never waits for one before it takes the next."""
+
+    def __init__(self, broker: Broker, lives: Callable[[], Mapping[str, Life]], state: State) -> None:
+        self._broker, self._lives, self._state = broker, lives, state
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Take requests until cancelled."""
+        async for request in self._broker.requests():
+            try:
+                orders = self._place(request)
+            except Refused as refusal:
+                self._refuse(request, refusal)
+            else:
+                self._broker.answer(request, Answer("accepted", {"slots": list(orders)}))
+                tasks.create_task(self._follow(request, orders), name=f"request {request.verb}")
+
+    def _place(self, request: Request) -> dict[str, asyncio.Future[Problem | None]]:
+        """Give the order to every slot it names, or to none."""
+        action = request.action if request.verb == "power" else ACTIONS.get(request.verb, "")
+        if action not in ("on", "off", "cycle", "boot", "release"):
+            raise Refused("bad_request", f"this agent does not know {request.verb} {request.action}".strip())
+        lives = self._lives()
+        try:
+            names = expand(request.slots, list(lives))
+        except UnknownSlot as error:
+            raise Refused("unknown_slot", str(error)) from None
+        if busy := [name for name in names if lives[name].busy]:
+            raise Refused("busy", f"{', '.join(busy)}: another operation is running")
+        if action in ("on", "off", "boot"):
+            self._state.wish_all(names, on=action != "off")
+        return {name: lives[name].order(action, request.force) for name in names}
+
+    async def _follow(self, request: Request, orders: dict[str, asyncio.Future[Problem | None]]) -> None:
+        """Answer once every slot has done it, or could not."""
+        await asyncio.wait(orders.values())
+        problems = {name: problem for name, done in orders.items() if (problem := done.result())}
+        if not problems:
+            self._broker.answer(request, Answer("done", {"slots": list(orders)}))
+            return
+        first = next(iter(problems.values()))
+        message = "; ".join(f"{name}: {problem.message}" for name, problem in problems.items())
+        self._refuse(request, Refused(str(first.code), message))
+
+    def _refuse(self, request: Request, refusal: Refused) -> None:
+        self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))

@@ -1,0 +1,133 @@
+"""The boundary of the core: what boot, slot, agent and policy may ask of the world.
+
+Each has a real and a simulated implementation; only the composition root (`cli.assemble`) knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from terrible.model import (
+    Answer,
+    Event,
+    Info,
+    Location,
+    Progress,
+    Report,
+    Request,
+    Slot,
+    Stage,
+    Transcript,
+)
+from terrible.usb.identify import Descriptors
+
+News = Info | Report | Event | Progress | Transcript
+
+
+class Link(Protocol):
+    """An open boot device. A transfer raises DeviceLeft when the device is gone, else BootError."""
+
+    async def control_out(self, value: int, index: int, limit: float) -> None:
+        """Vendor control OUT, request 0, without data."""
+
+    async def control_in(self, length: int, limit: float) -> bytes:
+        """Vendor control IN, request 0; one read that is never cancelled and reissued."""
+
+    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+        """Send all of `data`, telling `sent` of each piece; BootError if none moves for `stall` seconds."""
+
+
+class Device(Protocol):
+    """One device from its arrival until it leaves; the next stage of a boot is another device."""
+
+    @property
+    def location(self) -> Location:
+        """The port it sits on."""
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """What it says of itself."""
+
+    @property
+    def stage(self) -> Stage:
+        """What it is to a boot."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has left the bus."""
+
+    async def left(self) -> None:
+        """Return once it has left the bus."""
+
+    def open(self) -> AbstractAsyncContextManager[Link]:
+        """Open it and claim its boot interface; closed only with nothing in flight."""
+
+
+class Bus(Protocol):
+    """All USB ports of the head."""
+
+    def arrivals(self) -> AsyncIterator[Device]:
+        """Every device, first what is already plugged in; ordered at each location."""
+
+    def present(self) -> Collection[Device]:
+        """What is plugged in now, Pis and others."""
+
+
+class HubPort(Protocol):
+    """The power switch of one location."""
+
+    @property
+    def backend(self) -> str:
+        """How it is switched: `sysfs`, `hub`, `none`, …"""
+
+    def affects(self) -> frozenset[Location]:
+        """Every location that loses power with this one, itself included; empty if it cannot switch."""
+
+    async def switch(self, on: bool) -> None:
+        """Switch and verify; PowerError when the port cannot or did not."""
+
+    async def powered(self) -> bool | None:
+        """Whether the port has power now; None where nobody can tell."""
+
+
+class Power(Protocol):
+    """Finds the power switch of a location."""
+
+    async def port(self, location: Location) -> HubPort:
+        """The best switch that works there; one whose `affects` is empty where there is none."""
+
+
+class Network(Protocol):
+    """The link from the head to a node that runs."""
+
+    async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
+        """Return the node's addresses once it answers; the caller limits the wait."""
+
+    async def lost(self, slot: Slot) -> None:
+        """Return when a node that was reachable no longer answers."""
+
+
+class Disks(Protocol):
+    """Writing the storage of a node that shows itself as a disk."""
+
+    def write(self, slot: Slot, image: Path) -> AsyncIterator[Progress]:
+        """Write and verify `image` on the disk at the slot's location, and nowhere else."""
+
+
+class Broker(Protocol):
+    """Where news goes and wishes come from. Telling never waits; the newest of its kind wins."""
+
+    def tell(self, news: News) -> None:
+        """Publish, now or when the broker is back."""
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        """Answer a request; several answers are allowed."""
+
+    def requests(self) -> AsyncIterator[Request]:
+        """What people ask for, checked for form only."""
+
+    async def run(self) -> None:
+        """Keep connected until cancelled, then say `offline`."""

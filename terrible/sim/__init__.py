@@ -1,0 +1,1 @@
+"""A simulated hub of Raspberry Pis that speaks the real wire format."""

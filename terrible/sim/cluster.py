@@ -1,0 +1,56 @@
+"""A whole simulated cluster: a hub, its Pis, their power and their network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from terrible.model import Location, Slot
+from terrible.seams import Device, HubPort
+from terrible.sim.hub import SimBus, SimPort
+from terrible.sim.pi import Pi
+
+
+class SimCluster:
+    """Pis by location, in ports that are switched one by one, or all together where `ganged`."""
+
+    def __init__(self, pis: Mapping[Location, Pi | None], rate: float = 35e6, ganged: bool = False) -> None:
+        self.bus = SimBus(rate)
+        self.ports = {location: SimPort(self.bus, location, pi) for location, pi in pis.items()}
+        for port in self.ports.values() if ganged else ():
+            port.gang = list(self.ports.values())
+
+    async def port(self, location: Location) -> HubPort:
+        """The power switch of a location (seams.Power)."""
+        return self.ports[location]
+
+    def pi(self, location: Location) -> Pi:
+        """The Pi at a location; KeyError where the port is empty."""
+        pi = self.ports[location].pi
+        if pi is None:
+            raise KeyError(location)
+        return pi
+
+    async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
+        """The node answers as soon as its kernel is alive (seams.Network)."""
+        await self.pi(slot.location).answering(True)
+        return (slot.address,) if slot.address else ()
+
+    async def lost(self, slot: Slot) -> None:
+        """Return when the node has hung."""
+        await self.pi(slot.location).answering(False)
+
+    async def close(self) -> None:
+        """Cut all power."""
+        await asyncio.gather(*(port.stop() for port in self.ports.values()))
+
+
+def hub_locations(hub: str, ports: int) -> Sequence[Location]:
+    """The locations of a hub's ports, in order."""
+    return [Location(f"{hub}.{port}") for port in range(1, ports + 1)]
+
+
+def plugged(pis: Iterable[Pi], hub: str = "1-1") -> dict[Location, Pi | None]:
+    """These Pis, one after the other, in the ports of one hub."""
+    boards = list(pis)
+    return dict(zip(hub_locations(hub, len(boards)), boards, strict=True))

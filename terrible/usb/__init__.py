@@ -1,0 +1,1 @@
+"""USB: the rpiboot protocol, the boot files, and libusb on the loop."""

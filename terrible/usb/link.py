@@ -1,0 +1,143 @@
+"""An open boot device (`seams.Link`) over libusb: limits, pipelining and errors in the agent's words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from terrible.model import BootError, DeviceLeft, Silent
+from terrible.seams import Device
+from terrible.usb.budget import Budget
+from terrible.usb.libusb import Flight, Handle, UsbError, UsbGone, UsbNoMemory, UsbTimeout
+
+SMALLEST = 16 * 1024
+LARGEST = 512 * 1024
+"""Bytes of one bulk transfer. Few large ones cost the least; a slow bus gets small ones, so that four
+nodes behind one full-speed translator (1 MB/s in all) still show signs of life."""
+BRISK = 0.05
+"""Seconds: a transfer that lands sooner is followed by one of twice its size."""
+DEPTH = 2
+"""Bulk transfers in flight per node: one on the wire, one waiting behind it."""
+CROWDED = 0.05
+"""Seconds to wait for the kernel's USB memory while other programs hold all of it."""
+FAREWELL = 1.0
+"""Seconds in which the bus reports that a device left whose transfer failed (up to 0.2 s were seen)."""
+
+
+class UsbLink:
+    """Transfers to one claimed device."""
+
+    def __init__(self, device: Device, handle: Handle, endpoint: int, budget: Budget) -> None:
+        self._device, self._handle, self._endpoint, self._budget = device, handle, endpoint, budget
+
+    async def control_out(self, value: int, index: int, limit: float) -> None:
+        """Announce."""
+        try:
+            await self._handle.control_out(value, index, limit)
+        except UsbError as error:
+            raise await self._explain("announce", error, limit) from None
+
+    async def control_in(self, length: int, limit: float) -> bytes:
+        """Fetch."""
+        try:
+            return await self._handle.control_in(length, limit)
+        except UsbError as error:
+            raise await self._explain("read", error, limit) from None
+
+    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+        """Keep the wire busy until all of `data` has landed."""
+        pipe = Pipe(self._handle, self._endpoint, memoryview(data), self._budget)
+        try:
+            while not pipe.done:
+                await pipe.fill()
+                async with asyncio.timeout(stall):
+                    count = await pipe.landed()
+                sent(count)
+        except (UsbError, TimeoutError) as error:
+            raise await self._explain("write", error, stall) from None
+        finally:
+            await pipe.drain()
+
+    async def _explain(self, what: str, error: UsbError | TimeoutError, limit: float) -> BootError:
+        """A failed transfer as ours. An unplugged device often shows as a bus error first."""
+        if isinstance(error, UsbTimeout | TimeoutError):
+            kind = Silent if what == "read" else BootError
+            return kind(f"the {self._device.stage} did not take a {what} in {limit:g} s")
+        if isinstance(error, UsbGone) or await self._leaves():
+            return DeviceLeft(f"the {self._device.stage} left")
+        return BootError(f"{what} to the {self._device.stage} failed: {error}")
+
+    async def _leaves(self) -> bool:
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await self._device.left()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Pipe:
+    """One buffer on its way through several bulk transfers, in order."""
+
+    def __init__(self, handle: Handle, endpoint: int, data: memoryview, budget: Budget) -> None:
+        self._handle, self._endpoint, self._data, self._budget = handle, endpoint, data, budget
+        self._size = SMALLEST
+        self._flights: deque[tuple[Flight, int]] = deque()
+        self._last = 0.0
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has landed."""
+        return not self._data and not self._flights
+
+    async def fill(self) -> None:
+        """Put as much in flight as depth and budget allow; wait for memory only with nothing in flight."""
+        while self._data and len(self._flights) < DEPTH:
+            size = min(self._size, len(self._data))
+            if not self._flights:
+                await self._budget.take(size)
+            elif not self._budget.try_take(size):
+                return
+            if not self._submit(size):
+                if self._flights:
+                    return
+                await asyncio.sleep(CROWDED)
+
+    def _submit(self, size: int) -> bool:
+        """False where the kernel has no memory now: other programs use usbfs too."""
+        self._last = self._last or asyncio.get_running_loop().time()
+        try:
+            flight = self._handle.bulk_out(self._endpoint, self._data[:size])
+        except UsbError as error:
+            self._budget.give_back(size)
+            if isinstance(error, UsbNoMemory):
+                return False
+            raise
+        self._flights.append((flight, size))
+        self._data = self._data[size:]
+        return True
+
+    async def landed(self) -> int:
+        """Wait for the oldest transfer; returns its bytes."""
+        flight, size = self._flights[0]
+        await flight.landed()
+        self._flights.popleft()
+        self._budget.give_back(size)
+        self._adapt(size)
+        return size
+
+    def _adapt(self, size: int) -> None:
+        now = asyncio.get_running_loop().time()
+        took, self._last = now - self._last, now
+        if size == self._size:
+            self._size = min(size * 2, LARGEST) if took < BRISK else max(size // 2, SMALLEST)
+
+    async def drain(self) -> None:
+        """Cancel what is still in flight and wait until it is over."""
+        flights, self._flights = self._flights, deque()
+        for flight, _ in reversed(flights):  # newest first, else the next one starts as one ends
+            flight.cancel()
+        for flight, size in flights:
+            await flight.abort()
+            self._budget.give_back(size)

@@ -1,0 +1,1 @@
+"""The MQTT room: pure tests, and the client against real brokers."""

@@ -1,0 +1,186 @@
+"""Messages of strangers: understood, refused or ignored, and never more than that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from terrible.model import Request
+from terrible.mqtt.commands import LARGEST, VERBS, Commands, Refusal
+from terrible.mqtt.topics import Topics
+
+BASE = "terrible/rack-1"
+
+
+def commands() -> Commands:
+    return Commands(Topics("rack-1"))
+
+
+def ask(verb: str, **fields: Any) -> Request | Refusal | None:
+    return commands().read(f"{BASE}/request/{verb}", json.dumps(fields).encode(), False)
+
+
+@pytest.mark.parametrize("word", ["on", "off", "cycle"])
+def test_plain_words(word: str) -> None:
+    read = commands().read(f"{BASE}/node/node1/power/set", word.encode(), False)
+    assert read == Request("power", "node1", word)
+
+
+@pytest.mark.parametrize("word", [b"", b"ON", b"on ", b"toggle", b'"on"', b"\xff", b"o" * 100_000])
+def test_other_words_are_refused(word: bytes) -> None:
+    read = commands().read(f"{BASE}/node/node1/power/set", word, False)
+    assert isinstance(read, Refusal)
+    assert (read.request, read.code) == (Request("power", "node1"), "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "request_"),
+    [
+        ("boot", {"id": "1", "slots": "node[1-3]"}, Request("boot", "node[1-3]", id="1")),
+        ("boot", {"id": "1", "slots": ["node1", "node4"], "v": 1}, Request("boot", "node1,node4", id="1")),
+        ("power", {"id": "1", "slots": "all", "action": "off", "force": True},
+         Request("power", "all", "off", True, "1")),
+        ("status", {"id": "1"}, Request("status", "all", id="1")),
+    ],
+)  # fmt: skip
+def test_requests(verb: str, fields: dict[str, Any], request_: Request) -> None:
+    assert ask(verb, **fields) == request_
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_all_verbs_of_the_contract_are_understood(verb: str) -> None:
+    action = "cycle" if verb == "power" else ""
+    assert ask(verb, id="x", slots="node1", action=action) == Request(verb, "node1", action, id="x")
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "id_", "message"),
+    [
+        ("boot", {"slots": "node1"}, "", "id: "),
+        ("boot", {"id": 5, "slots": "node1"}, "", "id: "),
+        ("boot", {"id": "", "slots": "node1"}, "", "id: "),
+        ("boot", {"id": "x" * 65, "slots": "node1"}, "", "id: "),
+        ("boot", {"id": "a\nb", "slots": "node1"}, "", "id: "),
+        ("boot", {"id": "1"}, "1", "slots: "),
+        ("boot", {"id": "1", "slots": []}, "1", "slots: "),
+        ("boot", {"id": "1", "slots": "node["}, "1", "slots: "),
+        ("boot", {"id": "1", "slots": 7}, "1", "slots: "),
+        ("boot", {"id": "1", "slots": "node1", "force": "yes"}, "1", "force: "),
+        ("boot", {"id": "1", "slots": "node1", "action": "on"}, "1", "action: "),
+        ("boot", {"id": "1", "slots": "node1", "forse": True}, "1", "forse: "),
+        ("boot", {"id": "1", "slots": "node1", "v": 2}, "1", "v: "),
+        ("power", {"id": "1", "slots": "node1"}, "1", "action: "),
+        ("power", {"id": "1", "slots": "node1", "action": "explode"}, "1", "action: "),
+        ("dance", {"id": "1", "slots": "node1"}, "1", "unknown verb"),
+    ],
+)
+def test_refusals_say_why_and_to_whom(verb: str, fields: dict[str, Any], id_: str, message: str) -> None:
+    read = ask(verb, **fields)
+    assert isinstance(read, Refusal)
+    assert (read.code, read.request.verb, read.request.id) == ("bad_request", verb, id_)
+    assert read.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"on", b"[]", b"null", b"5", b"{", b"\xff\xfe", b'{"id": "\\ud800"}', b"[" * 50_000]
+)
+def test_what_is_no_object(payload: bytes) -> None:
+    read = commands().read(f"{BASE}/request/boot", payload, False)
+    assert isinstance(read, Refusal)
+    assert read.request == Request("boot", "", id="")
+
+
+def test_oversized_is_refused_unread() -> None:
+    reader = commands()
+    payload = json.dumps({"id": "1", "slots": "node1"}).encode() + b" " * LARGEST
+    read = reader.read(f"{BASE}/request/boot", payload, False)
+    assert isinstance(read, Refusal)
+    assert read.request.id == ""
+    assert reader.refused == {"oversized": 1}
+
+
+def test_retained_is_ignored() -> None:
+    reader = commands()
+    assert reader.read(f"{BASE}/node/node1/power/set", b"off", True) is None
+    assert reader.read(f"{BASE}/request/boot", b'{"id":"1","slots":"all"}', True) is None
+    assert reader.refused == {"retained": 2}
+
+
+def test_other_topics_are_ignored() -> None:
+    reader = commands()
+    assert reader.read(f"{BASE}/node/node1/state", b"off", False) is None
+    assert reader.read("terrible/rack-2/node/node1/power/set", b"off", False) is None
+    assert reader.refused == {"stray": 2}
+
+
+def test_a_repeated_id_is_answered_once() -> None:
+    reader = commands()
+    payload = b'{"id":"1","slots":"node1"}'
+    assert isinstance(reader.read(f"{BASE}/request/boot", payload, False), Request)
+    assert reader.read(f"{BASE}/request/boot", payload, False) is None
+    assert reader.read(f"{BASE}/request/probe", payload, False) is None
+    wrong = b'{"id":"2","slots":""}'
+    assert isinstance(reader.read(f"{BASE}/request/boot", wrong, False), Refusal)
+    assert reader.read(f"{BASE}/request/boot", wrong, False) is None
+    assert reader.refused == {"repeated": 3, "malformed": 1}
+
+
+def test_plain_words_may_be_repeated() -> None:
+    reader = commands()
+    for _ in range(3):
+        assert isinstance(reader.read(f"{BASE}/node/node1/power/set", b"cycle", False), Request)
+
+
+def test_only_the_last_ids_are_remembered() -> None:
+    reader = commands()
+
+    def boot(number: int) -> Request | Refusal | None:
+        return reader.read(f"{BASE}/request/boot", b'{"id":"%d","slots":"node1"}' % number, False)
+
+    for number in range(1025):
+        assert boot(number) is not None
+    assert boot(1024) is None
+    assert boot(1) is None
+    assert boot(0) is not None, "the oldest is forgotten"
+
+
+_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.one_of(st.text(max_size=70), st.integers(), st.none()),
+        "slots": st.one_of(st.text(alphabet="node12[]-,all"), st.lists(st.text(max_size=9)), st.integers()),
+        "action": st.sampled_from(["on", "off", "cycle", "", "ON", 1, None]),
+        "force": st.one_of(st.booleans(), st.text(max_size=3)),
+        "v": st.integers(),
+        "other": st.recursive(st.none() | st.floats() | st.text(), st.lists, max_leaves=5),
+    },
+)
+_PAYLOADS = st.one_of(
+    st.binary(max_size=300),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(json.dumps).map(str.encode),
+    _FIELDS.map(json.dumps).map(str.encode),
+)
+_TOPICS = st.sampled_from([f"request/{verb}" for verb in [*sorted(VERBS), "x"]] + ["node/node1/power/set"])
+
+
+@settings(max_examples=1000, deadline=None)
+@given(_TOPICS, _PAYLOADS, st.booleans())
+@example("request/boot", b'{"id":"1","slots":' + b"9" * 60_000 + b"}", False)
+@example("request/boot", b'{"id":"1","id":"2","slots":"all"}', False)
+@example("request/boot", b'{"a":' * 10_000 + b"1" + b"}" * 10_000, False)
+def test_nothing_that_arrives_can_raise(topic: str, payload: bytes, retained: bool) -> None:
+    reader = commands()
+    read = reader.read(f"{BASE}/{topic}", payload, retained)
+    if isinstance(read, Request):
+        assert read.verb in VERBS
+        assert read.slots
+        assert not retained
+    else:
+        assert sum(reader.refused.values()) == 1
+    if isinstance(read, Refusal):
+        assert 0 < len(read.message) <= 300
+        assert read.request.id is None or len(read.request.id) <= 64

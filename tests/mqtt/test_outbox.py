@@ -1,0 +1,97 @@
+"""What waits stays small and is the newest of its kind."""
+
+from __future__ import annotations
+
+import asyncio
+
+from terrible.mqtt.outbox import QUEUED, Key, Outbox
+from terrible.mqtt.payloads import Publication
+from terrible.mqtt.topics import Topics
+
+from .brokers import run
+
+
+def state(name: str, payload: bytes = b"1") -> Publication:
+    return Publication(f"terrible/c/node/{name}/state", payload)
+
+
+def event(payload: bytes) -> Publication:
+    return Publication("terrible/c/node/a/event", payload, retain=False)
+
+
+def progress(payload: bytes) -> Publication:
+    return Publication("terrible/c/node/a/progress", payload, qos=0, retain=False)
+
+
+SUMMARY = Publication("terrible/c/summary", b"s")
+
+
+async def drained(outbox: Outbox) -> list[tuple[Key, Publication]]:
+    return [await outbox.take() for _ in range(len(outbox))]
+
+
+def filled(*publications: Publication) -> Outbox:
+    outbox = Outbox(Topics("c"))
+    for publication in publications:
+        outbox.put(publication)
+    return outbox
+
+
+def test_the_latest_of_a_topic_wins_and_each_event_counts() -> None:
+    async def test() -> None:
+        outbox = filled(state("a", b"1"), event(b"1"), progress(b"1"), state("a", b"2"), event(b"1"), progress(b"2"))
+        taken = [publication for _, publication in await drained(outbox)]
+        assert taken == [state("a", b"2"), event(b"1"), progress(b"2"), event(b"1")]
+
+    run(test())
+
+
+def test_what_is_said_already_is_not_said_again() -> None:
+    async def test() -> None:
+        outbox = filled(state("a"), progress(b"1"))
+        await drained(outbox)
+        outbox.put(state("a"))
+        assert len(outbox) == 0
+        outbox.put(progress(b"1"))
+        assert len(outbox) == 1
+
+    run(test())
+
+
+def test_take_wakes_at_once() -> None:
+    async def test() -> None:
+        outbox = filled()
+        taking = asyncio.create_task(outbox.take())
+        await asyncio.sleep(0)
+        outbox.put(state("a"))
+        async with asyncio.timeout(1):
+            assert (await taking)[1] == state("a")
+
+    run(test())
+
+
+def test_refill_has_the_whole_tree_in_order_then_events() -> None:
+    async def test() -> None:
+        outbox = filled(SUMMARY, state("a"), state("gone"), event(b"1"))
+        await drained(outbox)
+        outbox.put(event(b"2"))
+        outbox.put(progress(b"1"))
+        outbox.put(state("gone", b""))
+        outbox.give_back(0, event(b"1"))
+        outbox.give_back("terrible/c/node/a/state", state("a", b"old"))
+        outbox.refill()
+        taken = [publication for _, publication in await drained(outbox)]
+        assert taken == [state("a"), SUMMARY, state("gone", b""), event(b"1"), event(b"2")]
+
+    run(test())
+
+
+def test_the_queue_is_bounded_and_the_oldest_go() -> None:
+    async def test() -> None:
+        outbox = filled(*(event(b"%d" % number) for number in range(QUEUED + 5)))
+        assert (len(outbox), outbox.dropped) == (QUEUED, 5)
+        outbox.give_back(0, event(b"0"))
+        assert (len(outbox), outbox.dropped) == (QUEUED, 6)
+        assert (await outbox.take())[1] == event(b"5")
+
+    run(test())

@@ -1,0 +1,128 @@
+"""Ports switched by class requests, against hubs that obey, lie, and are switched on again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from terrible.model import BootError, Code, DeviceLeft, HostError, Location, PowerError
+from terrible.power.hub import SETTLE, STEP, TRIES, WATCH, Hub, HubClassPort
+from terrible.power.hubclass import Switching
+from terrible.power.topology import ports_of
+
+from .clock import run
+from .fakehub import POWERED_AND_CONNECTED, FakeHub
+
+HERE = Location("1-1.2")
+
+
+def port(hub: FakeHub, together: frozenset[Location] = frozenset({HERE})) -> HubClassPort:
+    return HubClassPort(HERE, together, Hub("1-1", hub.superspeed, hub))
+
+
+async def timed_off(switch: HubClassPort) -> float:
+    """Seconds until it was off."""
+    start = asyncio.get_running_loop().time()
+    await switch.switch(on=False)
+    return asyncio.get_running_loop().time() - start
+
+
+def test_off_and_on() -> None:
+    hub = FakeHub(status={2: POWERED_AND_CONNECTED})
+    switch = port(hub)
+
+    async def story() -> None:
+        assert await switch.powered() is True
+        assert await timed_off(switch) == pytest.approx(WATCH)
+        assert await switch.powered() is False
+        await switch.switch(on=True)
+        assert await switch.powered() is True
+
+    run(story())
+    assert hub.switched == [(2, False), (2, True)]
+    assert switch.affects() == {HERE}
+    assert switch.backend == "hub"
+
+
+def test_superspeed_hubs_have_another_power_bit() -> None:
+    hub = FakeHub(superspeed=True)
+    run(port(hub).switch(on=False))
+    assert hub.status == {2: 0}
+
+
+def test_a_gang_goes_together() -> None:
+    hub = FakeHub(characteristics=0)
+    switch = port(hub, ports_of("1-1", 4))
+    run(switch.switch(on=False))
+    run(switch.switch(on=True))
+    assert hub.switched == [(n, on) for on in (False, True) for n in (1, 2, 3, 4)]
+    assert switch.affects() == ports_of("1-1", 4)
+
+
+def test_one_lit_port_of_a_gang_fails_it() -> None:
+    hub = FakeHub(characteristics=0, status={3: POWERED_AND_CONNECTED}, stuck=0x0001)
+    with pytest.raises(PowerError, match=r"1-1\.3 still reports no power, but a connected device"):
+        run(port(hub, ports_of("1-1", 4)).switch(on=False))
+
+
+@pytest.mark.parametrize(
+    ("stuck", "seen"),
+    [(0x0100, "still reports power"), (0x0001, "still reports no power, but a connected device")],
+)
+def test_a_hub_that_lies(stuck: int, seen: str) -> None:
+    hub = FakeHub(status={2: POWERED_AND_CONNECTED}, stuck=stuck)
+
+    async def story() -> float:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(PowerError, match=seen) as caught:
+            await port(hub).switch(on=False)
+        assert caught.value.problem.code is Code.POWER_UNSUPPORTED
+        return asyncio.get_running_loop().time() - start
+
+    assert run(story()) == pytest.approx(SETTLE)
+    assert hub.switched == [(2, False)]
+
+
+def test_off_is_repeated_while_the_kernel_switches_on() -> None:
+    hub = FakeHub(repowers=TRIES - 1)
+    assert run(timed_off(port(hub))) == pytest.approx(WATCH + (TRIES - 1) * 0.5, abs=TRIES * STEP)
+    assert hub.status == {2: 0}
+    assert len(hub.switched) == TRIES
+
+
+def test_a_kernel_that_insists() -> None:
+    hub = FakeHub(repowers=TRIES)
+    with pytest.raises(PowerError, match="re-powered by the kernel"):
+        run(port(hub).switch(on=False))
+    assert len(hub.switched) == TRIES
+
+
+def test_a_port_that_does_not_come_on() -> None:
+    class Dead(FakeHub):
+        def _switch(self, port: int, on: bool) -> None:
+            self.status[port] = 0
+
+    with pytest.raises(PowerError, match=r"1-1\.2 still reports no power 1 s after it was switched on"):
+        run(port(Dead()).switch(on=True))
+
+
+@pytest.mark.parametrize("error", [BootError("pipe"), DeviceLeft("hub left"), HostError("no permission")])
+def test_a_hub_that_does_not_answer(error: Exception) -> None:
+    hub = FakeHub(error=error)
+    for on in (False, True):
+        with pytest.raises(PowerError, match=f"hub 1-1: {error}"):
+            run(port(hub).switch(on))
+    assert run(port(hub).powered()) is None
+
+
+def test_a_hub_that_answers_garbage() -> None:
+    hub = FakeHub(status={2: 0x0700 | 1}, ports=0)
+    assert run(port(hub).powered()) is None
+    with pytest.raises(PowerError, match="hub 1-1: a hub cannot have 0 ports"):
+        run(Hub("1-1", False, hub).descriptor())
+
+
+def test_descriptor() -> None:
+    assert run(Hub("1-1", False, FakeHub()).descriptor()).switching is Switching.PER_PORT
+    assert run(Hub("2-1", True, FakeHub(characteristics=0)).descriptor()).switching is Switching.GANGED

@@ -1,0 +1,124 @@
+"""The files of packaging/: systemd takes them, they are as tight as promised, and name what we need."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from terrible.power.helper import main
+from terrible.power.permit import USER
+from terrible.usb.identify import BROADCOM, CHIPS
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+UNITS = ["terrible.service", "terrible-port.service", "terrible-port.socket"]
+MOST_EXPOSED = 1.8
+
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+
+
+def settings(unit: str) -> set[str]:
+    """The `key=value` lines of a unit."""
+    lines = PACKAGING.joinpath(unit).read_text().splitlines()
+    return {line for line in lines if line and line[0] not in "#["}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_are_sections_of_keys(unit: str) -> None:
+    lines = [line for line in PACKAGING.joinpath(unit).read_text().splitlines() if line]
+    assert all(
+        re.fullmatch(r"#.*|\[(Unit|Service|Socket|Install)\]|[A-Z][A-Za-z]+=.*", line) for line in lines
+    )
+
+
+def test_the_agent_is_watched_and_unprivileged() -> None:
+    assert settings("terrible.service") >= {
+        "Type=notify",
+        "WatchdogSec=60",
+        "Restart=always",
+        "RestartPreventExitStatus=78",
+        "KillMode=mixed",
+        f"User={USER}",
+        "RuntimeDirectory=terrible",
+        "StateDirectory=terrible",
+        "CapabilityBoundingSet=",
+        "DevicePolicy=closed",
+        "DeviceAllow=char-usb_device rw",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+        "MemoryDenyWriteExecute=no",
+    }
+
+
+def test_the_helper_can_do_its_work() -> None:
+    helper = settings("terrible-port.service")
+    assert not helper & {"ProtectKernelTunables=yes", "PrivateUsers=yes", f"User={USER}"}
+    assert "CapabilityBoundingSet=" in helper
+    assert settings("terrible-port.socket") >= {"ListenStream=/run/terrible/port.sock", "SocketUser=terrible"}
+
+
+def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """All but the socket, which is no argument there."""
+    (start,) = (line for line in settings("terrible-port.service") if line.startswith("ExecStart="))
+    with pytest.raises(SystemExit):
+        main(start.split()[2:])
+    assert "systemd passed no socket" in capsys.readouterr().err
+
+
+def test_agent_and_helper_read_one_configuration() -> None:
+    texts = [PACKAGING.joinpath(unit).read_text() for unit in ("terrible.service", "terrible-port.service")]
+    first, second = (re.findall(r"--config (\S+)", text) for text in texts)
+    assert first == second != []
+
+
+@needs_systemd
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        text = PACKAGING.joinpath(unit).read_text()
+        (tmp_path / unit).write_text(text.replace("/usr/bin/terrible", shutil.which("true") or ""))
+    command = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit) for unit in UNITS)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    complaints = [line for line in told.stderr.splitlines() if "terrible" in line]
+    assert (told.returncode, complaints) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", ["terrible.service", "terrible-port.service"])
+def test_exposure(unit: str) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(PACKAGING / unit)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    exposure = re.search(r"exposure level .*: ([0-9.]+)", told)
+    assert exposure is not None
+    assert float(exposure[1]) <= MOST_EXPOSED
+
+
+def rules() -> list[str]:
+    lines = PACKAGING.joinpath("70-terrible.rules").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_rules_are_matches_and_assignments() -> None:
+    token = r'[A-Z]+(\{\w+\})?(==|!=|=)"[^"]*"'
+    assert all(re.fullmatch(rf"{token}(, {token})*", line) for line in rules())
+
+
+def test_rules_give_every_boot_device_and_hub_to_the_group() -> None:
+    (boot,) = (line for line in rules() if "idProduct" in line and "MODE" in line)
+    products = re.findall(r'ATTR\{idProduct\}=="([^"]*)"', boot)[0].split("|")
+    assert {int(product, 16) for product in products} == set(CHIPS)
+    assert f'ATTR{{idVendor}}=="{BROADCOM:04x}"' in boot
+    (hub,) = (line for line in rules() if 'ATTR{bDeviceClass}=="09"' in line)
+    for rule in (boot, hub):
+        assert rule.endswith(f'GROUP="{USER}", MODE="0660"')
+
+
+def test_user_and_directory() -> None:
+    assert f"\nu {USER} " in PACKAGING.joinpath("terrible.sysusers").read_text()
+    assert f"\nd /run/terrible 0750 {USER} {USER}" in PACKAGING.joinpath("terrible.tmpfiles").read_text()
+
+
+def test_every_file_has_its_place_in_the_readme() -> None:
+    text = PACKAGING.joinpath("README.md").read_text()
+    assert all(f"`{file.name}`" in text for file in PACKAGING.iterdir() if file.name != "README.md")

@@ -1,0 +1,70 @@
+"""One virtual machine per test session; every test finds all ports powered and empty."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import pytest
+
+from . import image
+from .hub import EmulatedHub
+from .machine import Machine
+from .packages import UnavailableError
+
+T = TypeVar("T")
+
+
+@dataclass
+class Rig:
+    """The machine, its hub, and the loop they live on: tests hand their story to `run`."""
+
+    runner: asyncio.Runner
+    head: Machine
+    hub: EmulatedHub
+
+    def run(self, story: Coroutine[Any, Any, T], limit: float = 120) -> T:
+        return self.runner.run(asyncio.wait_for(story, limit))
+
+
+@pytest.fixture(scope="session")
+def _booted() -> Iterator[Rig]:
+    if reason := image.missing():
+        _unable(reason)
+    try:
+        image.build()
+    except UnavailableError as error:
+        _unable(str(error))
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        head = runner.run(stack.enter_async_context(Machine()))
+        try:
+            yield Rig(runner, head, runner.run(stack.enter_async_context(EmulatedHub(head))))
+        finally:
+            runner.run(stack.aclose())
+
+
+@pytest.fixture
+def rig(_booted: Rig) -> Iterator[Rig]:
+    yield _booted
+    _booted.run(_tidy(_booted))
+
+
+async def _tidy(rig: Rig) -> None:
+    for port in list(rig.hub.pis):
+        rig.hub.remove(port)
+    for port, on in rig.head.powered.items():
+        if not on:
+            await rig.head.run(["uhubctl", "-l", "1-1", "-p", str(port), "-a", "on"])
+    await rig.head.until("! ls -d /sys/bus/usb/devices/1-1.*")
+    rig.hub.check()
+
+
+def _unable(reason: str) -> NoReturn:
+    if os.environ.get("REQUIRE_ALL") == "1":
+        pytest.fail(f"the rig is required: {reason}")
+    pytest.skip(f"no rig here: {reason}")
