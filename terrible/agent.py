@@ -52,7 +52,6 @@ class Agent:
         self._world, self._info, self._state, self._newcomer = world, info, state, newcomer
         self._slots = {slot.location: slot for slot in slots}
         self._gate = Gate(world.means.limits)
-        self._backends: dict[str, str] = {}
         self.lives: dict[Location, Life] = {}
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -68,8 +67,8 @@ class Agent:
     async def _serve(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for slot in self._slots.values():
-                await self._add(tasks, slot)
-            self._introduce()
+                self._add(tasks, slot)
+            await self._introduce()
             desk = Desk(self._world.broker, self._by_name, self._state)
             tasks.create_task(desk.run(tasks), name="requests")
             tasks.create_task(self._pump(tasks), name="bus")
@@ -96,27 +95,22 @@ class Agent:
         """A slot for a Pi that sits where none is configured, if this agent serves any Pi."""
         if self._newcomer is None or device.stage is Stage.OTHER:
             return None
-        life = await self._add(tasks, self._newcomer(device.location))
-        self._introduce()
+        life = self._add(tasks, self._newcomer(device.location))
+        await self._introduce()
         return life
 
-    async def _add(self, tasks: asyncio.TaskGroup, slot: Slot) -> Life:
-        power = self._world.power
-        self._backends[slot.name] = (await power.port(slot.location)).backend
+    def _add(self, tasks: asyncio.TaskGroup, slot: Slot) -> Life:
         standing = Standing(slot, self._state.wish(slot.name), self._world.broker.tell)
-        life = Life(Port(slot.location), power, self._world.means, self._gate, standing, self._hurt)
+        world = self._world
+        life = Life(Port(slot.location), world.power, world.means, self._gate, standing, self._hurt)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
         return life
 
-    def _introduce(self) -> None:
-        self._world.broker.tell(
-            replace(
-                self._info,
-                slots=tuple(life.slot for life in self.lives.values()),
-                power=dict(self._backends),
-            )
-        )
+    async def _introduce(self) -> None:
+        slots = tuple(life.slot for life in self.lives.values())
+        power = {slot.name: (await self._world.power.port(slot.location)).backend for slot in slots}
+        self._world.broker.tell(replace(self._info, slots=slots, power=power))
 
     # -- power and the others -----------------------------------------------------------------------
 
@@ -135,11 +129,12 @@ class Agent:
         return policy.hurt(slot.location, switch.affects(), strangers + nodes)
 
     async def _leave(self) -> None:
-        """All slots at once, within the limit for stopping."""
+        """All slots at once, within the limit for stopping, by what the bus shows: arrivals may wait unread."""
+        shown = {device.location: device.stage for device in self._world.bus.present()}
         try:
             async with asyncio.timeout(self._world.means.limits.stop), asyncio.TaskGroup() as leaving:
                 for life in self.lives.values():
-                    leaving.create_task(life.leave(), name=f"leave {life.slot.name}")
+                    leaving.create_task(life.leave(shown.get(life.slot.location)), name=f"leave {life.slot.name}")
         except TimeoutError:
             log.warning("stopped before every unserved port was off")
 

@@ -39,6 +39,7 @@ class Attempt:
         self._started = self._entered = self._asked = self._told = self._now()
         self._stage = "arrival"
         self._phase = Phase.WAITING
+        self._problem: Problem | None = None
         self._sent = 0
         self._file = ""
         self._due = float("inf")
@@ -63,7 +64,7 @@ class Attempt:
         if phase is Phase.STARTING:
             self._close_stage("starting")
         self._phase = phase
-        self._standing.say(phase, attempt=self.transcript.attempt)
+        self._standing.say(phase, self._problem, attempt=self.transcript.attempt)
 
     def restarted(self) -> int:
         """The ROM came back; returns how often it did in this attempt."""
@@ -72,6 +73,7 @@ class Attempt:
 
     def complains(self, problem: Problem) -> None:
         """Something is wrong that does not end the attempt."""
+        self._problem = problem
         self._standing.say(self._phase, problem)
 
     def reached(self, addresses: tuple[str, ...]) -> None:

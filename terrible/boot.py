@@ -86,7 +86,11 @@ async def _serve_files(device: Device, means: Means, attempt: Attempt) -> None:
 
 
 async def _next_stage(port: Port, before: Device, limit: float, limits: Limits, attempt: Attempt) -> Device:
-    """What comes after this stage on the same port; a Pi that keeps starting over has failed."""
+    """What comes after this stage on the same port.
+
+    A ROM is served again at once, for nobody can tell a Pi that starts over from one that was pulled out
+    and put back; one that does so often is said to.
+    """
     attempt.waits(limit)
     try:
         async with asyncio.timeout(limit):
@@ -94,7 +98,7 @@ async def _next_stage(port: Port, before: Device, limit: float, limits: Limits, 
     except TimeoutError:
         raise BootError(diagnosis.never_came_back(before.stage, limit, attempt.transcript)) from None
     if device.stage is Stage.ROM and attempt.restarted() > limits.restarts:
-        raise BootError(diagnosis.keeps_restarting(attempt.transcript))
+        attempt.complains(Problem(Code.BOOT_FAILED, diagnosis.keeps_restarting(attempt.transcript)))
     return device
 
 

@@ -11,6 +11,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -23,6 +24,7 @@ PREFIX = "TERRIBLE_"
 NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
 """Environment that the command line reads for itself."""
 RESERVED = frozenset({"all"})
+LIMITS = tuple(field.name for field in fields(Limits))
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -80,7 +82,7 @@ class Config(_Table):
     @field_validator("limits")
     @classmethod
     def _positive(cls, limits: Limits) -> Limits:
-        for name in Limits.__dataclass_fields__:
+        for name in LIMITS:
             value = getattr(limits, name)
             if min(value, default=0) < 0 if isinstance(value, tuple) else value <= 0:
                 raise ValueError(f"{name} must be above 0")
@@ -206,6 +208,6 @@ def _explain(where: str, item: Any) -> str:
 def _keys_at(path: tuple[int | str, ...]) -> list[str]:
     tables: dict[str, Any] = {"mqtt": MqttConfig, "files": FilesConfig, "slots": SlotConfig}
     if path and path[0] == "limits":
-        return list(Limits.__dataclass_fields__)
+        return list(LIMITS)
     table: type[BaseModel] = tables[str(path[0])] if path else Config
     return list(table.model_fields)

@@ -299,11 +299,13 @@ class Life:
 
     # -- the end ------------------------------------------------------------------------------------
 
-    async def leave(self) -> None:
-        """The agent stops: leave no Pi powered that waits to be served. Call after `run` has ended."""
+    async def leave(self, shown: Stage | None) -> None:
+        """The agent stops, and the port shows this: leave no Pi powered that waits to be served.
+
+        Call it after `run` has ended.
+        """
         just_powered = asyncio.get_running_loop().time() - self._powered_at < self._limits.power_on_to_rom
         waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and just_powered)
-        shown = self.port.device.stage if self.port.device else None
         if waits or shown in (Stage.ROM, Stage.LOADER):
             await self._try_to_cut()
 

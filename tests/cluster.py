@@ -13,12 +13,10 @@ from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.model import (
     Answer,
-    Event,
     Info,
     Limits,
     Location,
     Phase,
-    Progress,
     Report,
     Request,
     Slot,
@@ -78,27 +76,22 @@ class MemoryBroker:
             self._told.clear()
             await self._told.wait()
 
-    def of(self, kind: type[Report | Event | Transcript | Progress], slot: str) -> list[News]:
-        return [news for news in self.news if isinstance(news, kind) and _slot(news) == slot]
-
     def transcripts(self, slot: str) -> list[Transcript]:
         return [news for news in self.news if isinstance(news, Transcript) and news.slot == slot]
+
+    def reports(self, slot: str) -> list[Report]:
+        return [news for news in self.news if isinstance(news, Report) and news.slot.name == slot]
 
     def phases(self, slot: str) -> list[Phase]:
         """The phases a slot went through, repetitions left out."""
         phases: list[Phase] = []
-        for news in self.news:
-            if isinstance(news, Report) and news.slot.name == slot and news.phase not in phases[-1:]:
-                phases.append(news.phase)
+        for report in self.reports(slot):
+            if report.phase not in phases[-1:]:
+                phases.append(report.phase)
         return phases
 
     def last(self, slot: str) -> Report | None:
-        reports = (n for n in reversed(self.news) if isinstance(n, Report) and n.slot.name == slot)
-        return next(reports, None)
-
-
-def _slot(news: Report | Event | Transcript | Progress) -> str:
-    return news.slot if isinstance(news, Transcript) else news.slot.name
+        return next(reversed(self.reports(slot)), None)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,8 +43,18 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
 async def _power(stack: AsyncExitStack, bus: UsbBus, path: Path | None) -> Power:
     """Port power through the helper: the unit's, or one of our own where we are root."""
     socket_path = lock.directory() / "port.sock"
-    if path is not None and os.geteuid() == 0 and not socket_path.exists():
+    if path is not None and os.geteuid() == 0 and not await _answers(socket_path):
         helper = await stack.enter_async_context(start_own(path, socket_path))
     else:
         helper = PortHelper(socket_path)
     return BestPower(Topology(), helper, bus.hubs)
+
+
+async def _answers(socket_path: Path) -> bool:
+    """Whether a helper listens there; an agent that was killed leaves a socket that nobody listens to."""
+    try:
+        _, writer = await asyncio.open_unix_connection(socket_path)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -92,14 +92,7 @@ class MqttBroker:
         tries = 0
         while True:
             began = time.monotonic()
-            try:
-                await self._connection()
-            except* (aiomqtt.MqttError, OSError) as failed:
-                self._note(logging.WARNING, f"no broker at {self._address}: {_reason(failed)}; trying on")
-            except* Exception:
-                log.exception("an error of ours in talking to %s; trying on", self._address)
-            if _stopping():  # TaskGroup drops a cancellation that comes together with an error
-                raise asyncio.CancelledError
+            await self._connection()
             if self._connected:
                 tries = 0 if time.monotonic() - began > _SETTLED else min(tries, PAUSES.index(1.0))
             self._connected = False
@@ -110,19 +103,38 @@ class MqttBroker:
     # -- the broker's side ------------------------------------------------------------------
 
     async def _connection(self) -> None:
-        """One connection from beginning to end. It only ends by an exception."""
+        """One connection from beginning to end; only a cancellation goes through.
+
+        It talks in a task of its own, because a TaskGroup may drop a cancellation that comes together
+        with an error, or leave its task marked as cancelled when it was not (Python 3.11).
+        """
         offline = payloads.status(False, self._topics)
-        connection = Connection(self._address, f"terrible-{self._topics.cluster}", offline)
         try:
-            await connection.open()
-            await self._talk(connection)
+            connection = Connection(self._address, f"terrible-{self._topics.cluster}", offline)
+        except OSError as error:  # aiomqtt 2.3.1 reads the CA file here
+            return self._note(logging.WARNING, f"cannot connect to {self._address}: {error}")
+        talking = asyncio.create_task(self._talk(connection), name="mqtt connection")
+        try:
+            await asyncio.wait([talking])
+            self._lost(None if talking.cancelled() else talking.exception())
+        except asyncio.CancelledError:
+            await _within(_GOODBYE, _end(talking))
+            await _within(_GOODBYE, self._last_news(connection))
+            await _within(_GOODBYE, connection.send(offline))
+            raise
         finally:
-            if _stopping():
-                await _within(_GOODBYE, self._last_news(connection))
-                await _within(_GOODBYE, connection.send(offline))
             await _within(_GOODBYE, connection.close())
 
+    def _lost(self, failed: BaseException | None) -> None:
+        while isinstance(failed, BaseExceptionGroup):
+            failed = failed.exceptions[0]
+        if isinstance(failed, (aiomqtt.MqttError, OSError)):
+            self._note(logging.WARNING, f"no broker at {self._address}: {failed}; trying on")
+        else:
+            log.error("an error of ours while connected to %s; trying on", self._address, exc_info=failed)
+
     async def _talk(self, connection: Connection) -> None:
+        await connection.open()
         self._connected = True
         self._note(logging.INFO, f"connected to the broker at {self._address}")
         own = [self._topics.every(kind) for kind in OF_A_SLOT]
@@ -195,9 +207,9 @@ class MqttBroker:
             log.log(level, "%s", state)
 
 
-def _stopping() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _within(limit: float, work: Coroutine[Any, Any, None]) -> None:
@@ -214,10 +226,3 @@ async def _as_far_as_possible(work: Coroutine[Any, Any, None]) -> None:
         await work
     except (aiomqtt.MqttError, OSError) as error:
         log.debug("not done on leaving the broker: %s", error)
-
-
-def _reason(failed: BaseExceptionGroup[BaseException]) -> str:
-    first: BaseException = failed
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return str(first) or type(first).__name__

@@ -75,12 +75,12 @@ class Commands:
         return refusal
 
     def _is_repeated(self, found: Request | Refusal) -> bool:
-        id = found.request.id if isinstance(found, Refusal) else found.id
-        if not id:
+        request = found.request if isinstance(found, Refusal) else found
+        if not request.id:
             return False
-        if id in self._answered:
+        if request.id in self._answered:
             return True
-        self._answered[id] = None
+        self._answered[request.id] = None
         if len(self._answered) > _REMEMBERED:
             del self._answered[next(iter(self._answered))]
         return False

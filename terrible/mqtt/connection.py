@@ -72,6 +72,25 @@ class Connection(aiomqtt.Client):
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
         await self.publish(publication.topic, publication.payload, publication.qos, publication.retain)
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """Write when the socket can take it, unless it is closed by then.
+
+        aiomqtt registers the bare file descriptor a turn of the loop later, when it may belong to
+        another.
+        """
+        self._loop.call_soon_threadsafe(self._when_writable, sock)
+
+    def _when_writable(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except OSError as error:
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     async def close(self) -> None:
         """Disconnect, waiting for a connect under way; never fails."""
         try:

@@ -88,8 +88,7 @@ class Layers:
     def __init__(self, roots: Roots, slots: Sequence[Slot]) -> None:
         self._roots = roots
         self._archive = Archive(roots.base / ARCHIVE)
-        own = (name for slot in slots for name in (slot.name, slot.location))
-        private = (_PROFILES, *_first_below(roots.base, roots.profiles), *own)
+        private = (_PROFILES, *_first_below(roots.base, roots.profiles), *(slot.name for slot in slots))
         self._private = frozenset(name.lower() for name in private)
         _check_names(slots)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
+
+from tests.cluster import boot_directory
+from tests.mqtt.brokers import Mosquitto
 
 from . import image
 from .hub import EmulatedHub
@@ -52,6 +57,31 @@ def _booted() -> Iterator[Rig]:
 def rig(_booted: Rig) -> Iterator[Rig]:
     yield _booted
     _booted.run(_tidy(_booted))
+
+
+@pytest.fixture
+def files(rig: Rig, tmp_path: Path) -> dict[str, str]:
+    """Boot files in the guest; their hashes by name."""
+    base = boot_directory(tmp_path / "boot")
+
+    async def copy() -> dict[str, str]:
+        await rig.head.run(["rm", "-f", "/var/lib/terrible/state.json"])  # no wishes of another test
+        hashes = {}
+        for path in base.iterdir():
+            await rig.head.put(f"/boot-files/{path.name}", path.read_bytes())
+            hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashes
+
+    return rig.run(copy())
+
+
+@pytest.fixture
+def broker(rig: Rig, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker on this machine's loopback, which the guest knows as 10.0.2.2."""
+    mosquitto = Mosquitto(tmp_path)
+    rig.run(mosquitto.start())
+    yield mosquitto
+    rig.run(mosquitto.kill())
 
 
 async def _tidy(rig: Rig) -> None:
