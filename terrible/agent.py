@@ -114,7 +114,7 @@ class Agent:
 
     # -- power and the others -----------------------------------------------------------------------
 
-    def _hurt(self, slot: Slot, switch: HubPort) -> list[str]:
+    def _hurt(self, slot: Slot, switch: HubPort, force: bool) -> list[str]:
         """Who else would be hurt if this slot lost power now."""
         shown = {device.location: device.stage for device in self._world.bus.present()}
         strangers = [
@@ -126,15 +126,17 @@ class Agent:
             policy.Neighbour(life.slot.location, _shown(life), life.slot.name, life.phase)
             for life in self.lives.values()
         ]
-        return policy.hurt(slot.location, switch.affects(), strangers + nodes)
+        return policy.hurt(slot.location, switch.affects(), strangers + nodes, force=force)
 
     async def _leave(self) -> None:
-        """All slots at once, within the limit for stopping, by what the bus shows: arrivals may wait unread."""
+        """All slots at once, by what the bus shows, for arrivals may wait unread."""
         shown = {device.location: device.stage for device in self._world.bus.present()}
         try:
             async with asyncio.timeout(self._world.means.limits.stop), asyncio.TaskGroup() as leaving:
                 for life in self.lives.values():
-                    leaving.create_task(life.leave(shown.get(life.slot.location)), name=f"leave {life.slot.name}")
+                    leaving.create_task(
+                        life.leave(shown.get(life.slot.location)), name=f"leave {life.slot.name}"
+                    )
         except TimeoutError:
             log.warning("stopped before every unserved port was off")
 

@@ -36,24 +36,26 @@ class Neighbour:
     phase: Phase | None = None
 
 
-def hurt(own: Location, affects: Iterable[Location], neighbours: Iterable[Neighbour]) -> list[str]:
+def hurt(
+    own: Location, affects: Iterable[Location], neighbours: Iterable[Neighbour], *, force: bool = False
+) -> list[str]:
     """Who else would be hurt by cutting `own`'s power: running nodes, and whatever is no Pi.
 
-    Empty means that it may be cut. A keyboard, a network adapter, a disk are all OTHER; so is one
+    Empty means that it may be cut. `force` takes other nodes into account, nothing else: a keyboard, a network adapter, a disk are all OTHER; so is one
     behind a hub, since a location holds all that sit behind it.
     """
     cut = list(affects)
     return [
         _describe(neighbour)
         for neighbour in neighbours
-        if any(location.holds(neighbour.location) for location in cut) and _suffers(own, neighbour)
+        if any(location.holds(neighbour.location) for location in cut) and _suffers(own, neighbour, force=force)
     ]
 
 
-def _suffers(own: Location, neighbour: Neighbour) -> bool:
+def _suffers(own: Location, neighbour: Neighbour, *, force: bool) -> bool:
     if neighbour.stage is Stage.OTHER:
         return True
-    if neighbour.location == own:
+    if force or neighbour.location == own:
         return False
     return neighbour.phase in RUNNING or neighbour.stage in (Stage.GADGET, Stage.DISK)
 

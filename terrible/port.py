@@ -49,7 +49,7 @@ async def while_there(device: Device, doing: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise DeviceLeft(f"the {device.stage} left")
+            raise DeviceLeft(f"the {device.stage.name} left")
         return task.result()
     finally:
         task.cancel()

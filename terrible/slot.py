@@ -43,7 +43,7 @@ class Life:
         means: Means,
         gate: Gate,
         standing: Standing,
-        hurt: Callable[[Slot, HubPort], list[str]],
+        hurt: Callable[[Slot, HubPort, bool], list[str]],
     ) -> None:
         self.port, self.standing = port, standing
         self.slot = standing.report.slot
@@ -148,7 +148,7 @@ class Life:
     async def _cut(self, force: bool = False) -> None:
         """Power off, unless somebody else would be hurt. The switch is looked up anew: hubs come and go."""
         switch = await self._power.port(self.slot.location)
-        if (hurt := self._hurt(self.slot, switch)) and not force:
+        if hurt := self._hurt(self.slot, switch, force):
             who = ", ".join(hurt)
             raise PowerError(f"cutting {self.slot.location} would also cut {who}", Code.POWER_PROTECTED)
         await switch.switch(on=False)

@@ -190,7 +190,7 @@ def test_what_is_no_pi_is_never_cut(base: Path) -> None:
             rig.cluster.bus.plug(port.location, KEYBOARD)
             await rig.broker.until(lambda: rig.phase("node1") is Phase.WAITING)
             await asyncio.sleep(3600)
-            rig.broker.ask("power", "node1", "cycle")
+            rig.broker.ask("power", "node1", "cycle", force=True)
             assert (await answers(rig.broker))[-1].code == "power_protected"
             assert port.cuts == 0
 

@@ -60,7 +60,9 @@ def main(demo: Demo) -> int:
 async def show(demo: Demo, console: Console) -> None:
     """Make the cluster and the broker, and watch."""
     async with AsyncExitStack() as stack:
-        url = demo.broker or await stack.enter_async_context(broker.embedded())
+        url = demo.broker
+        if url is None:
+            url = await stack.enter_async_context(broker.embedded())
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="terrible-demo-")))
         board = Board(write_boot_files(base))
         address = parse_broker_url(url)

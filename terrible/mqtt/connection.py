@@ -72,6 +72,12 @@ class Connection(aiomqtt.Client):
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
         await self.publish(publication.topic, publication.payload, publication.qos, publication.retain)
 
+    def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
+        """A broker that hangs up before it has answered: aiomqtt would go on waiting for the answer."""
+        if self._opening is not None and not self._opening.done() and not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+        super()._on_disconnect(*args, **kwargs)
+
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         """Write when the socket can take it, unless it is closed by then.
 

@@ -1,1 +1,1 @@
-"""Port power: which switch a location has, what else it cuts, and the root helper behind one of them."""
+"""Port power: which switch a location has, what else it cuts, and the privileged helper of one of them."""

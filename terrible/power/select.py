@@ -47,9 +47,20 @@ class BestPower:
         self._topology = topology
         self._helper = helper
         self._control = control
+        self._found: dict[Location, tuple[int | None, HubPort]] = {}
 
     async def port(self, location: Location) -> HubPort:
-        """The best switch that works there. Even `disable` needs the hub's word on what else it cuts."""
+        """The best switch that works there."""
+        address = self._topology.address(location.hub)
+        known = self._found.get(location)
+        if known is None or known[0] != address:
+            known = (address, await self._find(location))
+            if not isinstance(known[1], NoSwitch):
+                self._found[location] = known
+        return known[1]
+
+    async def _find(self, location: Location) -> HubPort:
+        """Even `disable` needs the hub's word on what else it cuts."""
         hub = Hub(location.hub, self._topology.superspeed(location.hub), self._control)
         try:
             descriptor = await hub.descriptor()

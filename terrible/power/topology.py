@@ -50,6 +50,10 @@ class Topology:
         """Whether a hub is on the USB 3 side; a USB 3 hub shows up as two."""
         return (self._number(hub, "speed") or 0) >= _SUPERSPEED
 
+    def address(self, device: str) -> int | None:
+        """The bus address of a device by the kernel's name of it; a hub that was replaced has another."""
+        return self._number(device, "devnum")
+
     def devnum(self, location: Location) -> int | None:
         """The bus address of what sits at a location, new at each enumeration; None where nothing does."""
         return self._number(location, "devnum")

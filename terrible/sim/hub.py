@@ -92,7 +92,7 @@ class SimDevice:
     async def open(self) -> AsyncIterator[SimLink]:
         """Open it; a device that left cannot be opened."""
         if self.gone:
-            raise DeviceLeft(f"the {self.stage} left before it could be opened")
+            raise DeviceLeft(f"the {self.stage.name} left before it could be opened")
         yield SimLink(self)
 
 
@@ -136,9 +136,9 @@ def _translated(device: SimDevice) -> Iterator[None]:
     try:
         yield
     except WireGone:
-        raise DeviceLeft(f"the {device.stage} left") from None
+        raise DeviceLeft(f"the {device.stage.name} left") from None
     except Stall:
-        raise BootError(f"the {device.stage} stalled a transfer") from None
+        raise BootError(f"the {device.stage.name} stalled a transfer") from None
 
 
 class SimPort:

@@ -84,7 +84,7 @@ class UsbDevice:
 
     def _explain(self, error: UsbError) -> BootError:
         if isinstance(error, UsbGone) or self.gone:
-            return DeviceLeft(f"the {self.stage} left")
+            return DeviceLeft(f"the {self.stage.name} left")
         if isinstance(error, UsbBusy):
             return BootError(
                 f"another program holds the Pi at {self.location}; stop it (rpiboot, another agent?)"

@@ -63,10 +63,10 @@ class UsbLink:
         """A failed transfer as ours. An unplugged device often shows as a bus error first."""
         if isinstance(error, UsbTimeout | TimeoutError):
             kind = Silent if what == "read" else BootError
-            return kind(f"the {self._device.stage} did not take a {what} in {limit:g} s")
+            return kind(f"the {self._device.stage.name} did not take a {what} in {limit:g} s")
         if isinstance(error, UsbGone) or await self._leaves():
-            return DeviceLeft(f"the {self._device.stage} left")
-        return BootError(f"{what} to the {self._device.stage} failed: {error}")
+            return DeviceLeft(f"the {self._device.stage.name} left")
+        return BootError(f"{what} to the {self._device.stage.name} failed: {error}")
 
     async def _leaves(self) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from .tree import Tree
 T = TypeVar("T")
 CONFIG = 'hub = "1-1"\nports = 3\n[[slots]]\nlocation = "1-2"\n'
 GOOD = b'{"v":1,"op":"disable","location":"1-1.2","value":1}'
-STUCK = 0.5
+STUCK = 1.0
 """The helper's limit for an access in these tests, seconds."""
 _START = f"""
 import os, sys
@@ -84,8 +85,16 @@ class Helper:
 
     def processes(self) -> int:
         """How many processes there are of it, whoever their parent is now."""
+        return len(self._pids())
+
+    def waiting(self) -> int:
+        """How many of them wait for a lock."""
+        blocked = re.findall(r"-> POSIX +ADVISORY +WRITE +(\d+)", Path("/proc/locks").read_text())
+        return len(self._pids() & set(blocked))
+
+    def _pids(self) -> set[str]:
         mark = str(self._unkillable).encode()
-        return sum(mark in _cmdline(process) for process in Path("/proc").glob("[0-9]*"))
+        return {process.name for process in Path("/proc").glob("[0-9]*") if mark in _cmdline(process)}
 
     def connect(self, to: str = "") -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)

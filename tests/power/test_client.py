@@ -116,10 +116,10 @@ from terrible.power.client import start_own
 
 async def story(config, socket, sysfs):
     async with start_own(config, socket, sysfs) as ports:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # not before: a child would inherit it
         os.killpg(0, signal.SIGINT)
         assert await ports.disable(Location("1-1.2"), value=True) is True
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 asyncio.run(story(*map(Path, sys.argv[1:])))
 """
 

@@ -125,7 +125,7 @@ def test_a_stuck_write_is_abandoned_while_others_are_served(helper: Helper, tree
             assert error == f"the kernel did not return from {tree.disable('1-1.1')}"
             assert connection.recv(1) == b""
             connection.close()
-        assert STUCK <= time.monotonic() - start < 3 * STUCK
+        assert STUCK <= time.monotonic() - start < STUCK + 5
     assert tree.disable("1-1.1").read_text() == "0\n"
 
 
@@ -134,10 +134,15 @@ def test_a_write_that_no_signal_ends(helper: Helper, tree: Tree) -> None:
     request = GOOD.replace(b"1-1.2", b"1-1.1") + b"\n"
     with helper.running():
         with stuck(tree.disable("1-1.1")):
-            with helper.unkillable():
-                assert "did not return" in helper.raw(request)["error"]
+            with helper.unkillable(), helper.connect() as connection:
+                connection.sendall(request)
+                assert "did not return" in answer(connection)["error"]
+                assert connection.recv(1) == b""
             assert eventually(helper.processes, 2)
-            assert "did not return" in helper.raw(request)["error"]
+            with helper.connect() as connection:
+                connection.sendall(request)
+                assert eventually(helper.waiting, 1)
+                assert "did not return" in answer(connection)["error"]
             assert helper.disable("1-1.3", 1)["ok"] is True
             assert eventually(helper.processes, 2)
         assert eventually(helper.processes, 1)
@@ -151,6 +156,8 @@ def test_no_fork_is_left_over(helper: Helper, tree: Tree) -> None:
         for _ in range(20):
             helper.disable("1-1.2", 1)
         assert eventually(helper.processes, 1)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")  # with the dead ones
+        assert eventually(children.read_text, "")
         assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) == 5  # three, the locks, the socket
 
 
