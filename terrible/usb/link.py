@@ -21,6 +21,7 @@ DEPTH = 2
 """Bulk transfers in flight per node: one on the wire, one waiting behind it."""
 CROWDED = 0.05
 """Seconds to wait for the kernel's USB memory while other programs hold all of it."""
+_DOES = {"announce": "take an announcement", "read": "answer a read", "write": "take any data"}
 FAREWELL = 1.0
 """Seconds in which the bus reports that a device left whose transfer failed (up to 0.2 s were seen)."""
 
@@ -63,7 +64,7 @@ class UsbLink:
         """A failed transfer as ours. An unplugged device often shows as a bus error first."""
         if isinstance(error, UsbTimeout | TimeoutError):
             kind = Silent if what == "read" else BootError
-            return kind(f"the {self._device.stage.name} did not take a {what} in {limit:g} s")
+            return kind(f"the {self._device.stage.name} did not {_DOES[what]} in {limit:g} s")
         if isinstance(error, UsbGone) or await self._leaves():
             return DeviceLeft(f"the {self._device.stage.name} left")
         return BootError(f"{what} to the {self._device.stage.name} failed: {error}")
