@@ -10,7 +10,9 @@ from pathlib import Path
 LINK = re.compile(r"\]\(([^)#]+?)(?:#[^)]*)?\)|(?:src|href)=\"([^\"#]+)\"")
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
-listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.md"], capture_output=True, text=True)
+listed = subprocess.run(
+    ["git", "ls-files", "-co", "--exclude-standard", "*.md"], check=True, capture_output=True, text=True
+)
 broken = [
     f"{page}: {target}"
     for page in listed.stdout.splitlines()

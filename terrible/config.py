@@ -6,6 +6,8 @@ that names the file, the key's path, the value and what is allowed.
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import os
 import re
 import socket
@@ -24,10 +26,15 @@ PREFIX = "TERRIBLE_"
 NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
 """Environment that the command line reads for itself."""
 RESERVED = frozenset({"all"})
+TABLES = frozenset({"mqtt", "files", "limits", "slots"})
 LIMITS = tuple(field.name for field in fields(Limits))
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+
+
+Fault = tuple[tuple[int | str, ...], str]
+"""The path of a key, and what is wrong with its value."""
 
 
 class ConfigError(HostError):
@@ -43,8 +50,20 @@ class SlotConfig(_Table):
 
     name: Name
     location: str
-    number: Annotated[int, Field(ge=1, le=240)] | None = None
+    number: Annotated[int, Field(strict=True, ge=1, le=240)] | None = None
     profile: Name | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError("this name is reserved: it stands for every slot")
+        return name
+
+    @field_validator("location")
+    @classmethod
+    def _is_location(cls, location: str) -> str:
+        return Location(location)
 
 
 class MqttConfig(_Table):
@@ -71,7 +90,7 @@ class Config(_Table):
 
     cluster: Name = Field(default_factory=lambda: slug(socket.gethostname()))
     hub: str | None = None
-    ports: Annotated[int, Field(ge=1, le=31)] | None = None
+    ports: Annotated[int, Field(strict=True, ge=1, le=31)] | None = None
     slots: tuple[SlotConfig, ...] = ()
     subnet: str = "10.42.0.1/24"
     state_directory: Path = Path("/var/lib/terrible")
@@ -79,14 +98,18 @@ class Config(_Table):
     files: FilesConfig = FilesConfig()
     limits: Limits = Limits()
 
-    @field_validator("limits")
+    @field_validator("hub")
     @classmethod
-    def _positive(cls, limits: Limits) -> Limits:
-        for name in LIMITS:
-            value = getattr(limits, name)
-            if min(value, default=0) < 0 if isinstance(value, tuple) else value <= 0:
-                raise ValueError(f"{name} must be above 0")
-        return limits
+    def _is_hub(cls, hub: str | None) -> str | None:
+        if hub is not None:
+            Location(port_location(hub, 1))
+        return hub
+
+    @field_validator("subnet")
+    @classmethod
+    def _is_subnet(cls, subnet: str) -> str:
+        ipaddress.IPv4Interface(subnet)
+        return subnet
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -98,9 +121,7 @@ class Config(_Table):
             values = [getattr(slot, what) for slot in self._spelled_out()]
             if twice := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"two slots have the same {what}: {', '.join(sorted(twice))}")
-        for slot in self.named_slots():
-            if slot.name in RESERVED:
-                raise ValueError(f"a slot cannot be called {slot.name}")
+        self.named_slots()  # each must have a place in the subnet
         return self
 
     @property
@@ -145,18 +166,22 @@ def port_location(hub: str, port: int) -> str:
 
 def slug(text: str) -> str:
     """Any text as a name: lower case, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63] or "cluster"
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-") or "cluster"
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration from a file, if any, and the environment. Raises ConfigError."""
     values = _read(path) if path is not None else {}
-    merged = _merge(values, _from_environment(environment))
+    overrides = _from_environment(environment)
+    merged = _merge(values, overrides)
     try:
-        return Config.model_validate(merged)
+        config = Config.model_validate(merged)
+        faults = _bad_limits(merged.get("limits", {}), config.limits)
     except ValidationError as error:
-        where = str(path) if path is not None else "environment"
-        raise ConfigError("\n".join(_explain(where, item) for item in error.errors())) from None
+        faults = [(item["loc"], _explain(item)) for item in error.errors()]
+    if faults:
+        raise ConfigError("\n".join(f"{_blame(path, loc, overrides)}: {said}" for loc, said in faults))
+    return config
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -171,12 +196,14 @@ def _read(path: Path) -> dict[str, Any]:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """`TERRIBLE_MQTT__HOST=broker` is `mqtt.host`; a value that reads as TOML is taken as such."""
     tree: dict[str, Any] = {}
-    for key, text in environment.items():
+    for key, text in sorted(environment.items()):
         if key.startswith(PREFIX) and key not in NOT_KEYS:
             *tables, last = key[len(PREFIX) :].lower().split("__")
             table = tree
             for name in tables:
                 table = table.setdefault(name, {})
+                if not isinstance(table, dict):
+                    raise ConfigError(f"environment: {key} and {PREFIX}{name.upper()} contradict each other")
             table[last] = _value(text)
     return tree
 
@@ -196,13 +223,42 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(where: str, item: Any) -> str:
+def _explain(item: Any) -> str:
+    """Key path, value and what is allowed. The value of a table is never shown: it may hold a secret."""
     path = ".".join(str(part) for part in item["loc"]) or "(whole file)"
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{where}: {path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
+        return f"{path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
     given = item["input"]
-    value = "" if isinstance(given, dict | BaseModel) or not item["loc"] else f" = {given!r}"
-    return f"{where}: {path}{value}: {item['msg'].removeprefix('Value error, ')}"
+    table = bool(item["loc"]) and item["loc"][-1] in TABLES and isinstance(given, str)
+    shown = item["loc"] and not table and not isinstance(given, dict | list | BaseModel)
+    return f"{path}{f' = {given!r}' if shown else ''}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _bad_limits(given: Any, limits: Limits) -> list[Fault]:
+    """Limits that are numbers, but no possible waits."""
+    faults: list[Fault] = []
+    for name in LIMITS:
+        value = getattr(limits, name)
+        values = value if isinstance(value, tuple) else (value,)
+        least = 0 if isinstance(value, tuple) else 1e-9
+        possible = all(math.isfinite(one) and one >= least for one in values)
+        if not possible or isinstance(given.get(name), bool):
+            shown = given.get(name, value)
+            faults.append((("limits", name), f"limits.{name} = {shown!r}: must be a number above 0"))
+    return faults
+
+
+def _blame(path: Path | None, loc: tuple[int | str, ...], overrides: dict[str, Any]) -> str:
+    """Where the bad value came from: the environment, if it sets this key, else the file."""
+    table: Any = overrides
+    for part in loc:
+        if not isinstance(table, dict) or part not in table:
+            break
+        table = table[part]
+    else:
+        if loc:
+            return "environment"
+    return "environment" if path is None else str(path)
 
 
 def _keys_at(path: tuple[int | str, ...]) -> list[str]:

@@ -42,7 +42,7 @@ def _asked(transcript: Transcript) -> list[FileRecord]:
 
 def _last(transcript: Transcript) -> str:
     served = [file.name for file in _asked(transcript) if file.layer is not None]
-    return served[-1] if served else "nothing was served"
+    return served[-1] if served else "the bootcode"
 
 
 def _misses(transcript: Transcript) -> str:

@@ -41,14 +41,15 @@ def hurt(
 ) -> list[str]:
     """Who else would be hurt by cutting `own`'s power: running nodes, and whatever is no Pi.
 
-    Empty means that it may be cut. `force` takes other nodes into account, nothing else: a keyboard, a network adapter, a disk are all OTHER; so is one
-    behind a hub, since a location holds all that sit behind it.
+    Empty means that it may be cut. A keyboard, a network adapter, a disk are all OTHER; so is one behind
+    a hub, since a location holds all that sit behind it. `force` gives up other nodes, nothing else.
     """
     cut = list(affects)
     return [
         _describe(neighbour)
         for neighbour in neighbours
-        if any(location.holds(neighbour.location) for location in cut) and _suffers(own, neighbour, force=force)
+        if any(location.holds(neighbour.location) for location in cut)
+        and _suffers(own, neighbour, force=force)
     ]
 
 

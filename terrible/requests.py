@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from terrible.model import Answer, Problem, Request
-from terrible.mqtt.patterns import UnknownSlot, expand
 from terrible.seams import Broker
 from terrible.slot import Life
+from terrible.slots import UnknownSlot, expand
 from terrible.state import State
 
 ACTIONS = {"boot": "boot", "release": "release"}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,26 +37,37 @@ class State:
         """Whole or not at all; a full disk is said and stops nothing."""
         if self._path is None:
             return
-        text = json.dumps({"v": 1, "off": sorted(self._off)})
+        draft = self._path.with_suffix(".draft")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-                file.write(text)
+            with draft.open("w") as file:
+                json.dump({"v": 1, "off": sorted(self._off)}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(file.name, self._path)
+            draft.replace(self._path)
         except OSError as error:
             log.warning("cannot remember wishes in %s: %s", self._path, error.strerror)
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> list[str]:
     try:
-        off = json.loads(path.read_text())["off"]
-        return [name for name in off if isinstance(name, str)]
+        match json.loads(path.read_text()):
+            case {"off": list(off)}:
+                return [name for name in off if isinstance(name, str)]
+        error: Exception = ValueError("it holds no list of slots that are off")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        aside = path.with_suffix(".damaged")
-        log.warning("%s cannot be read (%s); it is kept as %s", path, error, aside.name)
+    except (OSError, ValueError) as failed:
+        error = failed
+    _set_aside(path, error)
+    return []
+
+
+def _set_aside(path: Path, why: Exception) -> None:
+    """A damaged file is kept for people to look at; where even that fails, it stays where it is."""
+    aside = path.with_suffix(".damaged")
+    log.warning("%s cannot be read (%s); it is kept as %s", path, why, aside.name)
+    with contextlib.suppress(OSError):
         path.replace(aside)
-        return []

@@ -67,8 +67,10 @@ class MemoryBroker:
 
     # -- for tests ------------------------------------------------------------------------------
 
-    def ask(self, verb: str, slots: str, action: str = "", force: bool = False, id: str | None = "1") -> None:
-        self._requests.put_nowait(Request(verb, slots, action, force, id))
+    def ask(
+        self, verb: str, slots: str, action: str = "", force: bool = False, number: str | None = "1"
+    ) -> None:
+        self._requests.put_nowait(Request(verb, slots, action, force, number))
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Return once it is true; looked at after every message."""

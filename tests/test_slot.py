@@ -84,7 +84,7 @@ def test_off_cuts_and_stays_off_until_on(base: Path) -> None:
             assert rig.phase("node1") is Phase.OFF
             assert rig.phase("node2") is Phase.UP
             assert not state.wish("node1")
-            rig.broker.ask("power", "node1", "on", id="2")
+            rig.broker.ask("power", "node1", "on", number="2")
             await rig.until(Phase.UP)
             assert state.wish("node1")
 
@@ -131,8 +131,8 @@ def test_a_second_operation_is_refused_as_busy(base: Path) -> None:
     async def story() -> None:
         async with cluster(base, [Pi()]) as rig:
             await rig.until(Phase.UP)
-            rig.broker.ask("power", "node1", "cycle", id="1")
-            rig.broker.ask("power", "node1", "off", id="2")
+            rig.broker.ask("power", "node1", "cycle", number="1")
+            rig.broker.ask("power", "node1", "off", number="2")
             first, second = await answers(rig.broker)
             assert (first.status, second.status, second.code) == ("accepted", "error", "busy")
             await rig.until(Phase.OFF)
@@ -174,7 +174,7 @@ def test_a_ganged_hub_is_not_cut_while_another_node_runs(base: Path) -> None:
             refused = (await answers(rig.broker))[-1]
             assert refused.code == "power_protected"
             assert "node1" in refused.message
-            rig.broker.ask("power", "node2", "off", force=True, id="2")
+            rig.broker.ask("power", "node2", "off", force=True, number="2")
             await rig.until(Phase.OFF, "node2")
             assert rig.cuts(1) == 1
 

@@ -10,8 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
 
 import aiomqtt
 
@@ -20,6 +19,7 @@ from terrible.mqtt import payloads
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Commands, Refusal
 from terrible.mqtt.connection import Connection
+from terrible.mqtt.ending import end, in_peace, within
 from terrible.mqtt.outbox import Key, Outbox
 from terrible.mqtt.pace import Pace
 from terrible.mqtt.payloads import Publication
@@ -35,8 +35,8 @@ _UNDER_WAY = 8
 """Publications sent and not yet confirmed; aiomqtt warns above 10."""
 _REQUESTS = 100
 _FOUND = 4096
-_GOODBYE = 0.5
-"""Seconds for each of: the last news, `offline`, the disconnect."""
+_GOODBYE = 0.4
+"""Seconds for each of: ending what is under way, the last news, `offline`, the disconnect."""
 
 log = logging.getLogger(__name__)
 
@@ -112,18 +112,22 @@ class MqttBroker:
         try:
             connection = Connection(self._address, f"terrible-{self._topics.cluster}", offline)
         except OSError as error:  # aiomqtt 2.3.1 reads the CA file here
-            return self._note(logging.WARNING, f"cannot connect to {self._address}: {error}")
+            self._note(logging.WARNING, f"cannot connect to {self._address}: {error}")
+            return
         talking = asyncio.create_task(self._talk(connection), name="mqtt connection")
         try:
             await asyncio.wait([talking])
-            self._lost(None if talking.cancelled() else talking.exception())
         except asyncio.CancelledError:
-            await _within(_GOODBYE, _end(talking))
-            await _within(_GOODBYE, self._last_news(connection))
-            await _within(_GOODBYE, connection.send(offline))
+            await in_peace(self._leave(connection, talking, offline))
             raise
-        finally:
-            await _within(_GOODBYE, connection.close())
+        self._lost(None if talking.cancelled() else talking.exception())
+        await in_peace(within(_GOODBYE, connection.close()))
+
+    async def _leave(self, connection: Connection, talking: asyncio.Task[None], offline: Publication) -> None:
+        await within(_GOODBYE, end(talking))
+        await within(_GOODBYE, self._last_news(connection))
+        await within(_GOODBYE, connection.send(offline))
+        await within(_GOODBYE, connection.close())
 
     def _lost(self, failed: BaseException | None) -> None:
         while isinstance(failed, BaseExceptionGroup):
@@ -160,11 +164,8 @@ class MqttBroker:
     async def _send_one(
         self, connection: Connection, free: asyncio.Semaphore, key: Key, publication: Publication
     ) -> None:
-        try:
-            await connection.send(publication)
-        except BaseException:
-            self._outbox.give_back(key, publication)
-            raise
+        await connection.send(publication)
+        self._outbox.confirm(key, publication)
         free.release()
 
     async def _receive(self, connection: Connection) -> None:
@@ -189,6 +190,7 @@ class MqttBroker:
 
     async def _last_news(self, connection: Connection) -> None:
         await connection.open()
+        self._outbox.take_back()
         while len(self._outbox):
             await connection.send((await self._outbox.take())[1])
 
@@ -205,24 +207,3 @@ class MqttBroker:
         if state != self._noted:
             self._noted = state
             log.log(level, "%s", state)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def _within(limit: float, work: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end, a lost connection, or for `limit` seconds, also while being cancelled."""
-    task = asyncio.create_task(_as_far_as_possible(work))
-    try:
-        await asyncio.wait([task], timeout=limit)
-    finally:
-        task.cancel()
-
-
-async def _as_far_as_possible(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except (aiomqtt.MqttError, OSError) as error:
-        log.debug("not done on leaving the broker: %s", error)

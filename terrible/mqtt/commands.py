@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import from_json
 
+from terrible import slots as patterns
 from terrible.model import Request
-from terrible.mqtt import patterns
 from terrible.mqtt.topics import COMMANDS, Kind, Topics
 
 LARGEST = 64 * 1024

@@ -29,6 +29,7 @@ class Outbox:
         self._serial = count()
         self._queue: deque[int] = deque()
         self._waiting: OrderedDict[Key, Publication] = OrderedDict()
+        self._under_way: dict[Key, Publication] = {}
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
@@ -37,37 +38,39 @@ class Outbox:
     def put(self, publication: Publication) -> None:
         """Publish this, instead of what waits on its topic unless each counts."""
         if publication.queued:
-            self._enqueue(next(self._serial), publication)
+            self._enqueue(publication)
         elif self._is_news(publication):
             self._waiting[publication.topic] = publication
         if self._waiting:
             self._filled.set()
 
     async def take(self) -> tuple[Key, Publication]:
-        """The next to publish, as soon as there is one."""
+        """The next to publish, as soon as there is one. It is under way until confirmed."""
         while not self._waiting:
             self._filled.clear()
             await self._filled.wait()
         key, publication = self._waiting.popitem(last=False)
-        if isinstance(key, int):
-            self._queue.remove(key)
+        self._under_way[key] = publication
         return key, publication
 
-    def give_back(self, key: Key, publication: Publication) -> None:
-        """What was taken and not delivered. A topic's value needs no second chance: refill() has it."""
-        if not isinstance(key, int):
-            return
-        if len(self._queue) < QUEUED:
-            self._queue.appendleft(key)
-            self._waiting[key] = publication
-        else:
-            self.dropped += 1
+    def confirm(self, key: Key, publication: Publication) -> None:
+        """The broker has it."""
+        if self._under_way.get(key) is publication:
+            del self._under_way[key]
+            if isinstance(key, int):
+                self._queue.remove(key)
+
+    def take_back(self) -> None:
+        """The connection ended: what was under way waits again, unless something newer does."""
+        self._waiting = OrderedDict({**self._under_way, **self._waiting})
+        self._under_way.clear()
 
     def refill(self) -> None:
         """After a connect: the whole tree in order, then topics to clear, then each event and answer."""
+        self.take_back()
         tree = sorted(self.tree.items(), key=lambda item: self._topics.place(item[0]))
         cleared = [(key, p) for key, p in self._waiting.items() if p.retain and not p.payload]
-        queue = [(key, self._waiting[key]) for key in sorted(self._queue)]
+        queue = [(key, self._waiting[key]) for key in self._queue]
         self._waiting = OrderedDict([*tree, *cleared, *queue])
         self._filled.set()
 
@@ -82,9 +85,12 @@ class Outbox:
         self.tree[publication.topic] = publication
         return True
 
-    def _enqueue(self, key: int, publication: Publication) -> None:
+    def _enqueue(self, publication: Publication) -> None:
+        key = next(self._serial)
         self._queue.append(key)
         self._waiting[key] = publication
         if len(self._queue) > QUEUED:
-            del self._waiting[self._queue.popleft()]
+            oldest = self._queue.popleft()
+            self._waiting.pop(oldest, None)
+            self._under_way.pop(oldest, None)
             self.dropped += 1

@@ -35,8 +35,7 @@ class Budget:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(size)
+            self.give_back(size if turn.done() and not turn.cancelled() else 0)  # or whoever waits behind us
             raise
 
     def give_back(self, size: int) -> None:

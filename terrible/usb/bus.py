@@ -101,6 +101,7 @@ class UsbBus:
         self._devices: dict[Location, UsbDevice] = {}
         self._arrived: asyncio.Queue[UsbDevice | HostError] = asyncio.Queue()
         self._missed: set[tuple[Location, int]] = set()
+        self._sought: set[tuple[Location, int]] = set()
         if not any(sysfs.glob("usb*")):
             raise HostError("this machine has no USB host controller; on a Pi Zero, is dwc2 in host mode?")
         self.hubs = Hubs()
@@ -157,6 +158,7 @@ class UsbBus:
 
     def _lose(self, device: UsbDevice) -> None:
         del self._devices[device.location]
+        self.hubs.lost(device.location, device.address)
         device.leave()
 
     # -- healing --------------------------------------------------------------------------------------
@@ -173,13 +175,13 @@ class UsbBus:
             self._find(there)
 
     def _find(self, there: dict[Location, int]) -> None:
-        """A device missed twice in a row is fetched with a new context, whose start scans the bus."""
-        missed = {(location, address) for location, address in there.items() if location not in self._devices}
-        again, self._missed = missed & self._missed, missed
+        """What was missed twice in a row is fetched, once, with a new context: its start scans the bus."""
+        missed = {(at, address) for at, address in there.items() if at not in self._devices}
+        again = (missed & self._missed) - self._sought
+        self._missed, self._sought = missed, (self._sought & missed) | again
         if again:
-            log.warning("USB events were missed at %s", ", ".join(sorted(loc for loc, _ in again)))
+            log.warning("USB events were missed at %s", ", ".join(sorted(at for at, _ in again)))
             self._scan()
-            self._missed = set()
 
 
 def plugged_in(sysfs: Path) -> dict[Location, int]:

@@ -22,11 +22,15 @@ class Hubs:
 
     def saw(self, context: UsbContext, sighting: Sighting) -> None:
         """A device arrived or left; remember it if it is a hub."""
-        known = self._hubs.get(sighting.name)
         if sighting.arrived and sighting.descriptors.device_class == _HUB_CLASS:
             self._hubs[sighting.name] = (context, sighting.address, sighting.key)
-        elif not sighting.arrived and known is not None and known[1] == sighting.address:
-            del self._hubs[sighting.name]
+        elif not sighting.arrived:
+            self.lost(sighting.name, sighting.address)
+
+    def lost(self, name: str, address: int) -> None:
+        """The device with this address is no longer there."""
+        if (known := self._hubs.get(name)) is not None and known[1] == address:
+            del self._hubs[name]
 
     async def hub_control(
         self,

@@ -13,7 +13,7 @@ from terrible.mqtt.payloads import publications
 from terrible.mqtt.topics import Topics
 from terrible.seams import News
 
-from .brokers import stopped
+from .brokers import Observer, stopped
 from .examples import BASE, CLUSTER, INFO, SESSION, reports
 
 
@@ -57,8 +57,9 @@ def tree(*news: News, online: bool = True) -> dict[str, bytes]:
     return {f"{BASE}/status": b"online" if online else b"offline", **held}
 
 
-def without_summary(held: dict[str, bytes]) -> dict[str, bytes]:
-    return {topic: payload for topic, payload in held.items() if topic != f"{BASE}/summary"}
+def holds(observer: Observer, expected: dict[str, bytes]) -> bool:
+    """Whether the broker holds exactly that; the summary is for a test of its own."""
+    return {t: p for t, p in observer.held.items() if t != f"{BASE}/summary"} == expected
 
 
 ALL_UP: tuple[News, ...] = (INFO, *reports())

@@ -9,16 +9,19 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import aiomqtt
 import pytest
+
+from .examples import BASE
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -98,8 +101,10 @@ class Amqtt:
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
 
     async def start(self) -> None:
-        from amqtt.broker import Broker as Embedded
-
+        try:
+            from amqtt.broker import Broker as Embedded
+        except ImportError:
+            missing("amqtt is not installed")
         plugins: dict[str, dict[str, bool]] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {}}
         listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
         self._broker = Embedded({"listeners": {"default": listener}, "plugins": plugins})
@@ -107,11 +112,13 @@ class Amqtt:
 
     async def kill(self) -> None:
         if self._broker is not None:
-            await self._broker.shutdown()
+            with contextlib.suppress(TimeoutError):  # its reader may miss its cancellation on Python 3.11
+                async with asyncio.timeout(2):
+                    await self._broker.shutdown()
             self._broker = None
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     if os.environ.get("REQUIRE_ALL") == "1":
         pytest.fail(what)
     pytest.skip(what)
@@ -130,6 +137,9 @@ async def running(broker: Broker) -> AsyncIterator[Broker]:
         await broker.kill()
 
 
+_FLEETING = re.compile(r"/(event|progress|set)$|/(request|response)/")
+
+
 class Observer:
     """Somebody else at the broker: `held` is what is retained now, `seen` every message so far."""
 
@@ -138,6 +148,11 @@ class Observer:
         self.held: dict[str, bytes] = {}
         self.seen: list[tuple[str, bytes, int, bool]] = []
 
+    @property
+    def status(self) -> str:
+        """The agent's, empty where there is none."""
+        return self.held.get(f"{BASE}/status", b"").decode()
+
     def on(self, topic: str) -> list[bytes]:
         return [payload for seen, payload, _, _ in self.seen if seen == topic]
 
@@ -145,6 +160,8 @@ class Observer:
         async for message in self.client.messages:
             topic, payload = message.topic.value, bytes(message.payload)
             self.seen.append((topic, payload, message.qos, bool(message.retain)))
+            if _FLEETING.search(topic):
+                continue
             self.held[topic] = payload
             if not payload:
                 del self.held[topic]

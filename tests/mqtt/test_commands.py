@@ -161,7 +161,9 @@ _FIELDS = st.fixed_dictionaries(
 )
 _PAYLOADS = st.one_of(
     st.binary(max_size=300),
-    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(json.dumps).map(str.encode),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
+    .map(json.dumps)
+    .map(str.encode),
     _FIELDS.map(json.dumps).map(str.encode),
 )
 _TOPICS = st.sampled_from([f"request/{verb}" for verb in [*sorted(VERBS), "x"]] + ["node/node1/power/set"])

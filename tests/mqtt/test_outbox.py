@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from terrible.mqtt.outbox import QUEUED, Key, Outbox
+from terrible.mqtt.outbox import QUEUED, Outbox
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Topics
 
@@ -26,8 +26,12 @@ def progress(payload: bytes) -> Publication:
 SUMMARY = Publication("terrible/c/summary", b"s")
 
 
-async def drained(outbox: Outbox) -> list[tuple[Key, Publication]]:
-    return [await outbox.take() for _ in range(len(outbox))]
+async def drained(outbox: Outbox) -> list[Publication]:
+    """What it hands out, all of it confirmed."""
+    taken = [await outbox.take() for _ in range(len(outbox))]
+    for key, publication in taken:
+        outbox.confirm(key, publication)
+    return [publication for _, publication in taken]
 
 
 def filled(*publications: Publication) -> Outbox:
@@ -39,8 +43,10 @@ def filled(*publications: Publication) -> Outbox:
 
 def test_the_latest_of_a_topic_wins_and_each_event_counts() -> None:
     async def test() -> None:
-        outbox = filled(state("a", b"1"), event(b"1"), progress(b"1"), state("a", b"2"), event(b"1"), progress(b"2"))
-        taken = [publication for _, publication in await drained(outbox)]
+        outbox = filled(
+            state("a", b"1"), event(b"1"), progress(b"1"), state("a", b"2"), event(b"1"), progress(b"2")
+        )
+        taken = await drained(outbox)
         assert taken == [state("a", b"2"), event(b"1"), progress(b"2"), event(b"1")]
 
     run(test())
@@ -72,16 +78,43 @@ def test_take_wakes_at_once() -> None:
 
 def test_refill_has_the_whole_tree_in_order_then_events() -> None:
     async def test() -> None:
-        outbox = filled(SUMMARY, state("a"), state("gone"), event(b"1"))
+        outbox = filled(SUMMARY, state("a"), state("gone"))
         await drained(outbox)
-        outbox.put(event(b"2"))
+        outbox.put(event(b"1"))
         outbox.put(progress(b"1"))
+        await outbox.take()
+        outbox.put(event(b"2"))
         outbox.put(state("gone", b""))
-        outbox.give_back(0, event(b"1"))
-        outbox.give_back("terrible/c/node/a/state", state("a", b"old"))
         outbox.refill()
-        taken = [publication for _, publication in await drained(outbox)]
-        assert taken == [state("a"), SUMMARY, state("gone", b""), event(b"1"), event(b"2")]
+        assert await drained(outbox) == [state("a"), SUMMARY, state("gone", b""), event(b"1"), event(b"2")]
+
+    run(test())
+
+
+def test_what_is_taken_back_waits_again_unless_something_newer_does() -> None:
+    async def test() -> None:
+        outbox = filled(state("a", b"1"), state("b", b"1"), event(b"1"), event(b"2"))
+        taken = [await outbox.take() for _ in range(4)]
+        outbox.confirm(*taken[2])
+        outbox.put(event(b"3"))
+        outbox.put(state("a", b"2"))
+        outbox.take_back()
+        assert await drained(outbox) == [state("a", b"2"), state("b", b"1"), event(b"2"), event(b"3")]
+        outbox.take_back()
+        assert len(outbox) == 0
+
+    run(test())
+
+
+def test_a_late_confirmation_is_of_the_older_value() -> None:
+    async def test() -> None:
+        outbox = filled(state("a", b"1"))
+        older = await outbox.take()
+        outbox.put(state("a", b"2"))
+        await outbox.take()
+        outbox.confirm(*older)
+        outbox.take_back()
+        assert await drained(outbox) == [state("a", b"2")]
 
     run(test())
 
@@ -90,8 +123,12 @@ def test_the_queue_is_bounded_and_the_oldest_go() -> None:
     async def test() -> None:
         outbox = filled(*(event(b"%d" % number) for number in range(QUEUED + 5)))
         assert (len(outbox), outbox.dropped) == (QUEUED, 5)
-        outbox.give_back(0, event(b"0"))
+        under_way = await outbox.take()
+        assert under_way[1] == event(b"5")
+        outbox.put(event(b"new"))
+        outbox.confirm(*under_way)
+        outbox.take_back()
         assert (len(outbox), outbox.dropped) == (QUEUED, 6)
-        assert (await outbox.take())[1] == event(b"5")
+        assert (await outbox.take())[1] == event(b"6")
 
     run(test())

@@ -50,7 +50,10 @@ def test_report() -> None:
 
 def test_report_of_a_failure() -> None:
     failed = replace(
-        report(SLOTS[0], Phase.FAILED), problem=Problem(Code.MISSING_FILE, "no kernel"), wish=False, power=None
+        report(SLOTS[0], Phase.FAILED),
+        problem=Problem(Code.MISSING_FILE, "no kernel"),
+        wish=False,
+        power=None,
     )
     published = of(failed)
     state = read(published["node/node1/state"])
@@ -100,7 +103,11 @@ def test_info_and_transcript_are_the_model_with_a_version() -> None:
 
 
 def test_summary() -> None:
-    latest = [*reports(Phase.UP)[:2], report(SLOTS[2], Phase.LOADING, 1_700_000_150.0), *reports(Phase.FAILED)[3:]]
+    latest = [
+        *reports(Phase.UP)[:2],
+        report(SLOTS[2], Phase.LOADING, 1_700_000_150.0),
+        *reports(Phase.FAILED)[3:],
+    ]
     published = payloads.summary(5, latest, TOPICS)
     assert read(published) == {
         "v": 1,

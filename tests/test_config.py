@@ -1,0 +1,386 @@
+"""One file over defaults, the environment over both; what cannot be used is said in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terrible import config as config_module
+from terrible.config import Config, ConfigError, load, port_location, slug
+from terrible.model import Limits
+from terrible.net import addresses
+
+EXAMPLES = 20_000 if os.environ.get("LONG") == "1" else 200
+ROOT = Path(__file__).parent.parent
+SECRET = "hunter2"
+TWO_SLOTS = """
+[[slots]]
+name = "gate"
+location = "1-1.4"
+[[slots]]
+name = "worker-2"
+location = "2-1.1.3"
+number = 9
+profile = "lab"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "terrible.toml"
+
+
+def loaded(path: Path, text: str, **environment: str) -> Config:
+    path.write_text(text)
+    return load(path, environment)
+
+
+def complaint(path: Path, text: str, **environment: str) -> str:
+    """What is said of a configuration, without the file's name, or `environment`, in front."""
+    with pytest.raises(ConfigError) as failed:
+        loaded(path, text, **environment)
+    lines = str(failed.value).splitlines()
+    assert all(line.startswith((f"{path}: ", "environment: ")) for line in lines)
+    return "\n".join(line.removeprefix(f"{path}: ").removeprefix("environment: ") for line in lines)
+
+
+# -- what is meant ------------------------------------------------------------------------------------
+
+
+def test_the_smallest_useful_file(path: Path) -> None:
+    config = loaded(path, 'hub = "1-1"\nports = 4\n')
+    slots = config.named_slots()
+    assert [(s.name, s.number, s.location) for s in slots] == [
+        ("node1", 1, "1-1.1"),
+        ("node2", 2, "1-1.2"),
+        ("node3", 3, "1-1.3"),
+        ("node4", 4, "1-1.4"),
+    ]
+    assert [s.address for s in slots] == ["10.42.0.11", "10.42.0.12", "10.42.0.13", "10.42.0.14"]
+    assert slots[1].mac == addresses.mac(config.cluster, 2)
+    assert slots[1].host_mac == addresses.host_mac(config.cluster, 2)
+    assert config.configured
+    assert config.limits == Limits()
+
+
+def test_no_file_configures_nothing() -> None:
+    config = load(None, {})
+    assert not config.configured
+    assert config.named_slots() == []
+    assert (config.mqtt.host, config.mqtt.port) == ("localhost", 1883)
+
+
+def test_the_cluster_is_called_like_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Rack 3.example_org")
+    assert load(None, {}).cluster == "rack-3-example-org"
+
+
+def test_the_ports_of_a_root_hub(path: Path) -> None:
+    config = loaded(path, 'hub = "usb1"\nports = 2\n')
+    assert [s.location for s in config.named_slots()] == ["1-1", "1-2"]
+
+
+@pytest.mark.parametrize(
+    ("hub", "location"), [("1-1", "1-1.3"), ("1-1.2", "1-1.2.3"), ("usb1", "1-3"), ("usb12", "12-3")]
+)
+def test_port_3_of_a_hub(hub: str, location: str) -> None:
+    assert port_location(hub, 3) == location
+
+
+def test_slots_spelled_out(path: Path) -> None:
+    gate, worker = loaded(path, TWO_SLOTS).named_slots()
+    assert (gate.name, gate.number, gate.location, gate.profile) == ("gate", 1, "1-1.4", "")
+    assert (worker.name, worker.number, worker.location, worker.profile) == ("worker-2", 9, "2-1.1.3", "lab")
+
+
+def test_tables_merge_key_by_key_and_the_environment_is_above_the_file(path: Path) -> None:
+    config = loaded(
+        path,
+        'cluster = "file"\n[mqtt]\nhost = "file"\nport = 1\n[limits]\nstagger = 2\n',
+        TERRIBLE_MQTT__PORT="8883",
+        TERRIBLE_LIMITS__ATTEMPTS="7",
+        TERRIBLE_CLUSTER="environment",
+        PATH="/bin",
+        TERRIBLE_CONFIG="read elsewhere",
+        TERRIBLE_BROKER="read elsewhere",
+    )
+    assert (config.mqtt.host, config.mqtt.port, config.mqtt.tls) == ("file", 8883, False)
+    assert config.limits == Limits(stagger=2.0, attempts=7)
+    assert config.cluster == "environment"
+
+
+def test_environment_values_have_types() -> None:
+    config = load(
+        None,
+        {
+            "TERRIBLE_HUB": "1-1",
+            "TERRIBLE_PORTS": "2",
+            "TERRIBLE_MQTT__TLS": "true",
+            "TERRIBLE_MQTT__USERNAME": '"12"',
+            "TERRIBLE_MQTT__PASSWORD_FILE": "/run/secrets/broker",
+            "TERRIBLE_FILES__DIRECTORY": "/srv/boot",
+            "TERRIBLE_LIMITS__OFF_TIME": "1.5",
+            "TERRIBLE_LIMITS__PAUSES": "[1, 2.5]",
+        },
+    )
+    assert [s.location for s in config.named_slots()] == ["1-1.1", "1-1.2"]
+    assert (config.mqtt.tls, config.mqtt.username) == (True, "12")
+    assert config.mqtt.password_file == Path("/run/secrets/broker")
+    assert config.files.directory == Path("/srv/boot")
+    assert (config.limits.off_time, config.limits.pauses) == (1.5, (1.0, 2.5))
+
+
+def test_slots_can_come_from_the_environment() -> None:
+    config = load(None, {"TERRIBLE_SLOTS": '[{name = "a", location = "1-1.1"}]'})
+    assert [s.name for s in config.named_slots()] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["raspberrypi", "Küche", "a.b.c", "-x-", "", "___", "Z" * 300, "日本"])
+def test_any_host_name_makes_a_cluster(text: str) -> None:
+    Config(cluster=slug(text))
+
+
+def test_a_long_host_name_makes_a_cluster_too() -> None:
+    Config(cluster=slug("x" * 62 + ".example"))
+
+
+# -- what cannot be used --------------------------------------------------------------------------------
+
+SLOT = '[[slots]]\nname = "a"\nlocation = "1-1.1"\n'
+BAD: dict[str, tuple[str, ...]] = {
+    "hubs = 1": ("hubs: unknown key; allowed here: cluster, hub, ports, slots, subnet",),
+    "[mqtt]\nprot = 1": ("mqtt.prot: unknown key; allowed here: host, port, username",),
+    "[files]\ndir = 1": ("files.dir: unknown key; allowed here: directory, firmware, profiles",),
+    "[limits]\nwait = 1": ("limits.wait: unknown key; allowed here: power_on_to_rom, control_out",),
+    SLOT + "port = 1": ("slots.0.port: unknown key; allowed here: name, location, number, profile",),
+    "hub = 1": ("hub = 1: ", "valid string"),
+    'hub = "1-1"\nports = 0': ("ports = 0: ", "greater than or equal to 1"),
+    'hub = "1-1"\nports = 32': ("ports = 32: ", "less than or equal to 31"),
+    'hub = "1-1"\nports = 2.5': ("ports = 2.5: ", "valid integer"),
+    'hub = "1-1"\nports = "four"': ("ports = 'four': ", "valid integer"),
+    "[mqtt]\nport = 65536": ("mqtt.port = 65536: ", "less than or equal to 65535"),
+    "[mqtt]\nport = 0": ("mqtt.port = 0: ", "greater than or equal to 1"),
+    '[mqtt]\ntls = "perhaps"': ("mqtt.tls = 'perhaps': ", "valid boolean"),
+    "[files]\ndirectory = 5": ("files.directory = 5: ", "path"),
+    "mqtt = 5": ("mqtt = 5: ", "dictionary"),
+    "slots = 5": ("slots = 5: ", "tuple"),
+    "slots = [5]": ("slots.0 = 5: ", "dictionary"),
+    'cluster = "My Rack"': ("cluster = 'My Rack': ", "[a-z0-9-]"),
+    'cluster = ""': ("cluster = '': ", "[a-z0-9-]"),
+    f'cluster = "{"x" * 64}"': ("cluster = 'xxx", "63"),
+    SLOT.replace('"a"', '"A"'): ("slots.0.name = 'A': ", "[a-z0-9-]"),
+    SLOT.replace('"a"', '"node[1-3]"'): ("slots.0.name = 'node[1-3]': ", "[a-z0-9-]"),
+    SLOT.replace('"a"', '"node1,node4"'): ("slots.0.name = 'node1,node4': ", "[a-z0-9-]"),
+    SLOT.replace('"a"', '"a\\n"'): ("slots.0.name = 'a\\n': ", "[a-z0-9-]"),
+    SLOT + "number = 241": ("slots.0.number = 241: ", "less than or equal to 240"),
+    SLOT + "number = 0": ("slots.0.number = 0: ", "greater than or equal to 1"),
+    '[[slots]]\nname = "a"': ("slots.0.location: ", "required"),
+    '[limits]\nstagger = "soon"': ("limits.stagger = 'soon': ", "valid number"),
+    "[limits]\nattempts = 2.5": ("limits.attempts = 2.5: ", "valid integer"),
+    "[limits]\nattempts = inf": ("limits.attempts = inf: ", "finite"),
+    '[limits]\npauses = ["a"]': ("limits.pauses.0 = 'a': ", "valid number"),
+    "limits = 5": ("limits = 5: ", "dictionary"),
+    # of the whole: what does not go together
+    'hub = "1-1"': ("hub and ports go together",),
+    "ports = 4": ("hub and ports go together",),
+    'hub = "1-1"\nports = 4\n' + SLOT: ("either hub and ports, or [[slots]]", "not both"),
+    SLOT + SLOT.replace("1-1.1", "1-1.2"): ("two slots have the same name: a",),
+    SLOT + SLOT.replace('"a"', '"b"'): ("two slots have the same location: 1-1.1",),
+    SLOT + "number = 2\n" + SLOT.replace('"a"', '"b"').replace("1-1.1", "1-1.2"): (
+        "two slots have the same number: 2",
+    ),
+    SLOT.replace('"a"', '"all"'): ("slots.0.name = 'all': this name is reserved",),
+    SLOT.replace("1-1.1", "1.1-1"): ("'1.1-1' is no USB location; one looks like 1-1.2",),
+    SLOT.replace("1-1.1", "1-1.01"): ("'1-1.01' is no USB location",),
+    'hub = "the left one"\nports = 4': ("'the left one.1' is no USB location",),
+    SLOT + "number = 5\n[limits]\nstagger = -1": ("limits.stagger = -1: must be a number above 0",),
+    "[limits]\nattempts = 0": ("limits.attempts = 0: must be a number above 0",),
+    "[limits]\npauses = [1, -1]": ("limits.pauses = [1, -1]: must be a number above 0",),
+    'hub = "1-1"\nports = 4\nsubnet = "10.0.0.1/29"': ("10.0.0.0/29 has no room for slot 1",),
+    'hub = "1-1"\nports = 4\nsubnet = "10.42.0.12/24"': ("10.42.0.12 is the head's own address",),
+    'hub = "1-1"\nports = 4\nsubnet = "here"': ("'here'",),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), BAD.items(), ids=lambda value: str(value)[:40])
+def test_what_cannot_be_used_is_told_in_one_line(path: Path, text: str, parts: tuple[str, ...]) -> None:
+    said = complaint(path, text)
+    assert "\n" not in said
+    for part in parts:
+        assert part in said
+
+
+def test_every_fault_has_a_line_of_its_own(path: Path) -> None:
+    said = complaint(path, 'hub = 1\n[mqtt]\nport = "x"\nprot = 1\n').splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["hub", "mqtt.port", "mqtt.prot:"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'subnet = "here"',
+        "[limits]\nstagger = nan",
+        "[limits]\npauses = [nan]",
+        "[limits]\ncontrol_in = inf",
+        "[limits]\nattempts = true",
+        'hub = "1-1"\nports = true',
+    ],
+)
+def test_what_would_fail_later_is_refused_now(path: Path, text: str) -> None:
+    complaint(path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (SLOT.replace("1-1.1", "1.1"), "slots.0.location = '1.1': "),
+        ('hub = "left"\nports = 4', "hub = 'left': "),
+        (SLOT.replace('"a"', '"all"'), "slots.0.name = 'all': "),
+        ("[limits]\nstagger = -1", "limits.stagger = -1"),
+        ('hub = "1-1"\nports = 4\nsubnet = "here"', "subnet = 'here': "),
+    ],
+)
+def test_the_line_names_key_and_value(path: Path, text: str, key: str) -> None:
+    assert key in complaint(path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("hub = ", "not valid TOML: "),
+        ("hub = 1\nhub = 2\n", "not valid TOML: "),
+        ('hub = "1-1', "not valid TOML: "),
+        ("\x00", "not valid TOML: "),
+    ],
+)
+def test_not_toml(path: Path, text: str, why: str) -> None:
+    said = complaint(path, text)
+    assert why in said
+    assert "\n" not in said
+
+
+def test_not_utf_8(path: Path) -> None:
+    path.write_bytes(b'hub = "\xff"')
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(path, {})
+
+
+def test_a_file_that_is_not_there(path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{path}: No such file.*; name a readable file with --config"):
+        load(path, {})
+    with pytest.raises(ConfigError, match=r"Is a directory"):
+        load(path.parent, {})
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"TERRIBLE_PROTS": "4"}, "environment: prots: unknown key"),
+        ({"TERRIBLE_MQTT__PROT": "4"}, "environment: mqtt.prot: unknown key"),
+        ({"TERRIBLE_MQTT__PORT": "many"}, "environment: mqtt.port = 'many'"),
+        ({"TERRIBLE_NONSENSE__DEEP__DOWN": "4"}, "environment: nonsense: unknown key"),
+        ({"TERRIBLE_": "4"}, r"environment: \(whole file\): unknown key"),
+        ({"TERRIBLE_MQTT": "b"}, "environment: mqtt: "),
+    ],
+)
+def test_bad_environment(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        load(None, environment)
+
+
+def test_an_environment_that_contradicts_itself_is_a_fault_of_the_configuration() -> None:
+    with pytest.raises(ConfigError):
+        load(None, {"TERRIBLE_MQTT": "b", "TERRIBLE_MQTT__HOST": "a"})
+
+
+def test_a_fault_of_the_environment_is_not_laid_to_the_file(path: Path) -> None:
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"^environment|TERRIBLE_MQTT__PORT"):
+        load(path, {"TERRIBLE_MQTT__PORT": "many"})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        (f'[mqtt]\npassword = "{SECRET}"', {}),
+        ("", {"TERRIBLE_MQTT__PASSWORD": SECRET}),
+        (f'[mqtt]\npassword = "{SECRET}"\nport = 0', {}),
+        (f'[mqtt.password]\nvalue = "{SECRET}"', {}),
+        (f'[mqtt.host]\nname = "h"\npassword = "{SECRET}"', {}),
+    ],
+)
+def test_no_secret_is_repeated(path: Path, text: str, environment: dict[str, str]) -> None:
+    assert SECRET not in complaint(path, text, **environment)
+
+
+@pytest.mark.parametrize("text", [f'[[mqtt]]\npassword = "{SECRET}"', f'mqtt = "mqtt://me:{SECRET}@broker"'])
+def test_no_secret_is_repeated_from_a_table_that_is_none(path: Path, text: str) -> None:
+    assert SECRET not in complaint(path, text)
+
+
+@pytest.mark.parametrize("key", [r"a\nb", r"\u001b[2J", r"\r\r"])
+@pytest.mark.xfail(reason="_explain prints a key as it is", strict=True)
+def test_a_key_cannot_break_the_line(path: Path, key: str) -> None:
+    for text in (f'"{key}" = 1', f'[mqtt]\n"{key}" = 1'):
+        assert complaint(path, text).isprintable()
+
+
+WORDS = st.text(st.characters(exclude_categories=("C", "Z")), max_size=5)
+VALUES: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = st.sampled_from([*Config.model_fields, "extra"])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_any_values_make_a_configuration_or_a_complaint(values: dict[str, object]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_module, "_read", lambda _: values)
+        try:
+            config = load(Path("made"), {})
+        except ConfigError as error:
+            assert all(line.startswith("made: ") and line.isprintable() for line in str(error).splitlines())
+        else:
+            config.named_slots()
+
+
+# -- as a process ---------------------------------------------------------------------------------------
+
+
+def run(path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("TERRIBLE_")}
+    command = [sys.executable, "-m", "terrible", "run", "--config", str(path)]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_a_bad_configuration_ends_the_process_with_78_and_one_line_per_fault(path: Path) -> None:
+    path.write_text(f'hubs = 4\n[mqtt]\nport = "x"\npassword = "{SECRET}"\n')
+    ended = run(path, TERRIBLE_LIMITS__ATTEMPTS="many")
+    assert ended.returncode == 78
+    assert ended.stdout == ""
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 4
+    blamed = [line.split(": ")[1] for line in lines]
+    assert sorted(blamed) == sorted([str(path)] * 3 + ["environment"])
+    assert SECRET not in ended.stderr
+
+
+@pytest.mark.parametrize("text", [None, "hub = ", 'hub = "1-1"\n'])
+def test_no_usable_file_ends_the_process_with_78(path: Path, text: str | None) -> None:
+    if text is not None:
+        path.write_text(text)
+    ended = run(path)
+    assert ended.returncode == 78
+    assert len(ended.stderr.splitlines()) == 1
+    assert str(path) in ended.stderr

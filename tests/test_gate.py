@@ -1,0 +1,245 @@
+"""Where power-ons wait: promises that hold whatever the slots do, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from terrible.gate import Gate
+from terrible.model import Limits, Location, PowerError
+from terrible.policy import HOUR
+from tests import clock
+
+ROUNDS = 10_000 if os.environ.get("LONG") == "1" else 1_000
+TINY = 1e-6
+"""Seconds that sums of floats may be off."""
+
+
+@dataclass
+class Port:
+    """A switch that takes its time, fails when told to, and remembers when it was asked."""
+
+    takes: float = 0.0
+    fails: int = 0
+    times: list[float] = field(default_factory=list)
+    backend: str = "fake"
+
+    def affects(self) -> frozenset[Location]:
+        return frozenset()
+
+    async def switch(self, on: bool) -> None:
+        assert on
+        self.times.append(now())
+        await asyncio.sleep(self.takes)
+        if self.fails:
+            self.fails -= 1
+            raise PowerError("the port did not")
+
+    async def powered(self) -> bool | None:
+        return None
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_ports_are_powered_a_stagger_apart_in_the_order_of_asking() -> None:
+    async def story() -> None:
+        gate, port = Gate(Limits(stagger=1.0)), Port(takes=5.0)
+        order: list[str] = []
+
+        async def slot(name: str) -> None:
+            await gate.power_on(name, port, cycle=False)
+            order.append(name)
+
+        await asyncio.gather(*(slot(f"node{n}") for n in range(1, 5)))
+        assert port.times == [0, 1, 2, 3], "a slow switch holds nobody up"
+        assert order == ["node1", "node2", "node3", "node4"]
+
+    clock.run(story())
+
+
+def test_the_next_cold_boot_begins_when_one_is_over() -> None:
+    async def story() -> None:
+        gate, port = Gate(Limits(cold_boots=2)), Port()
+        for name in ("node1", "node2"):
+            await gate.power_on(name, port, cycle=False)
+        third = asyncio.create_task(gate.power_on("node3", port, cycle=False))
+        await asyncio.sleep(1000)
+        assert len(port.times) == 2
+        gate.done("node1")
+        gate.done("node1")
+        await third
+        assert port.times[2:] == [now()]
+
+    clock.run(story())
+
+
+def test_nobody_slips_in_before_whoever_waits_longest() -> None:
+    async def story() -> None:
+        gate, port, hasty = Gate(Limits(cold_boots=1)), Port(), Port()
+        await gate.power_on("node1", port, cycle=False)
+        second = asyncio.create_task(gate.power_on("node2", port, cycle=False))
+        await asyncio.sleep(10)
+        gate.done("node1")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10):
+                await gate.power_on("node3", hasty, cycle=False)
+        await second
+        assert (port.times, hasty.times) == ([0, 10], [])
+
+    clock.run(story())
+
+
+def test_a_slot_that_cycles_too_often_waits_aside() -> None:
+    async def story() -> None:
+        gate, restless, other = Gate(Limits(cycle_every=30.0)), Port(), Port()
+        await gate.power_on("node1", restless, cycle=True)
+        again = asyncio.create_task(gate.power_on("node1", restless, cycle=True))
+        await asyncio.sleep(5)
+        await gate.power_on("node2", other, cycle=True)
+        assert now() == 5
+        await again
+        assert restless.times == [0, 30]
+
+    clock.run(story())
+
+
+def test_a_switch_that_fails_frees_its_place() -> None:
+    async def story() -> None:
+        gate = Gate(Limits(cold_boots=1))
+        for _ in range(3):
+            with pytest.raises(PowerError):
+                await gate.power_on("node1", Port(fails=1), cycle=False)
+        await gate.power_on("node2", Port(), cycle=False)
+        assert now() == 3
+
+    clock.run(story())
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.0, 1.5, 2.0])
+def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
+    """It is cancelled while it waits in the line, for its turn, or for the switch."""
+
+    async def story() -> None:
+        gate = Gate(Limits(cold_boots=1, stagger=1.0))
+        first = asyncio.create_task(gate.power_on("node1", Port(takes=1.0), cycle=False))
+        second = asyncio.create_task(gate.power_on("node2", Port(takes=1.0), cycle=False))
+        third = asyncio.create_task(gate.power_on("node3", Port(takes=1.0), cycle=False))
+        asyncio.get_running_loop().call_later(1.0, gate.done, "node1")
+        await asyncio.sleep(seconds)
+        first.cancel()
+        second.cancel()
+        third.cancel()
+        await asyncio.wait({first, second, third})
+        gate.done("node1")
+        await gate.power_on("node4", Port(), cycle=False)
+        assert now() <= seconds + 1.0 + TINY
+
+    clock.run(story())
+
+
+# -- any slots, in any order ----------------------------------------------------------------------------
+
+
+class Cluster:
+    """Slots that power on, boot for a while, fail, give up and start over, and what came of it."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.limits = Limits(
+            stagger=dice.choice([0.1, 1.0, 7.0]),
+            cold_boots=dice.randint(1, 4),
+            cycle_every=dice.choice([5.0, 30.0, 300.0]),
+            cycles_per_hour=dice.randint(1, 5),
+        )
+        self.gate = Gate(self.limits)
+        self.cold: set[str] = set()
+        self.on: list[float] = []
+
+    async def slot(self, name: str) -> None:
+        cycles: list[float] = []
+        for turn in range(self.dice.randint(1, 6)):
+            await asyncio.sleep(self.dice.choice([0.0, 0.5, 5.0, 100.0]))
+            port = Port(self.dice.choice([0.0, 0.3, 2.0]), int(self.dice.random() < 0.2))
+            cycle = turn > 0 and self.dice.random() < 0.9
+            try:
+                await self._power_on(name, port, cycle)
+            finally:
+                cycles += port.times if cycle else []
+                self._check(cycles)
+
+    async def _power_on(self, name: str, port: Port, cycle: bool) -> None:
+        patience = self.dice.choice([1.0, 10.0, 10_000.0, None])
+        try:
+            async with asyncio.timeout(patience):
+                await self.gate.power_on(name, Watched(self, name, port), cycle)
+        except (PowerError, TimeoutError):
+            self.cold.discard(name)
+            return
+        except asyncio.CancelledError:
+            self.cold.discard(name)
+            raise
+        try:
+            await asyncio.sleep(self.dice.choice([0.0, 3.0, 60.0]))
+        finally:
+            self.cold.discard(name)
+            self.gate.done(name)
+
+    def _check(self, cycles: list[float]) -> None:
+        for before, after in itertools.pairwise(cycles):
+            assert after - before >= self.limits.cycle_every - TINY
+        for first, beyond in zip(cycles, cycles[self.limits.cycles_per_hour :], strict=False):
+            assert beyond - first >= HOUR - TINY, "too many cycles in an hour"
+
+    def powers(self, name: str) -> None:
+        """The gate lets this slot have power now."""
+        if self.on:
+            assert now() - self.on[-1] >= self.limits.stagger - TINY, "two at once"
+        self.on.append(now())
+        self.cold.add(name)
+        assert len(self.cold) <= self.limits.cold_boots, "too many cold boots"
+
+
+@dataclass
+class Watched:
+    """A port whose cluster sees when it is switched."""
+
+    cluster: Cluster
+    name: str
+    port: Port
+    backend: str = "fake"
+
+    def affects(self) -> frozenset[Location]:
+        return frozenset()
+
+    async def switch(self, on: bool) -> None:
+        self.cluster.powers(self.name)
+        await self.port.switch(on)
+
+    async def powered(self) -> bool | None:
+        return None
+
+
+async def live(dice: random.Random) -> int:
+    cluster = Cluster(dice)
+    slots = [asyncio.create_task(cluster.slot(f"node{n}")) for n in range(dice.randint(2, 7))]
+    for slot in slots:
+        if dice.random() < 0.2:
+            asyncio.get_running_loop().call_later(dice.choice([0.0, 0.1, 1.0, 50.0]), slot.cancel)
+    await asyncio.wait(slots)
+    for slot in slots:
+        if not slot.cancelled():
+            slot.result()
+    return len(cluster.on)
+
+
+def test_no_interleaving_breaks_stagger_cold_boots_or_the_rate_of_cycles() -> None:
+    seed = int(os.environ.get("SEED", random.randrange(10**6)))
+    power_ons = sum(clock.run(live(random.Random(seed + number))) for number in range(ROUNDS))
+    print(f"seed {seed}, {ROUNDS} interleavings with {power_ons} power-ons")
