@@ -1,4 +1,7 @@
-"""Print a constraints file that pins every dependency of pyproject.toml to its lowest allowed version."""
+"""Print a constraints file that pins every dependency of pyproject.toml to its lowest allowed version.
+
+All but typer: the oldest amqtt pins it to an exact version of its own, a patch above the lowest.
+"""
 
 from __future__ import annotations
 
@@ -8,5 +11,6 @@ from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 for requirement in project["dependencies"] + project["optional-dependencies"]["demo"]:
-    if match := re.match(r"([a-z0-9-]+)>=([0-9.]+)", requirement):
+    match = re.match(r"([a-z0-9-]+)>=([0-9.]+)", requirement)
+    if match and match[1] != "typer":
         print(f"{match[1]}=={match[2]}")

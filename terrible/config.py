@@ -225,13 +225,18 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _explain(item: Any) -> str:
     """Key path, value and what is allowed. The value of a table is never shown: it may hold a secret."""
-    path = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+    path = ".".join(map(_printable, item["loc"])) or "(whole file)"
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
     given = item["input"]
     table = bool(item["loc"]) and item["loc"][-1] in TABLES and isinstance(given, str)
     shown = item["loc"] and not table and not isinstance(given, dict | list | BaseModel)
     return f"{path}{f' = {given!r}' if shown else ''}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _printable(part: int | str) -> str:
+    """A key from a file may be any text; the line that names it stays one line."""
+    return str(part) if str(part).isprintable() else repr(part)
 
 
 def _bad_limits(given: Any, limits: Limits) -> list[Fault]:

@@ -325,7 +325,6 @@ def test_no_secret_is_repeated_from_a_table_that_is_none(path: Path, text: str) 
 
 
 @pytest.mark.parametrize("key", [r"a\nb", r"\u001b[2J", r"\r\r"])
-@pytest.mark.xfail(reason="_explain prints a key as it is", strict=True)
 def test_a_key_cannot_break_the_line(path: Path, key: str) -> None:
     for text in (f'"{key}" = 1', f'[mqtt]\n"{key}" = 1'):
         assert complaint(path, text).isprintable()
