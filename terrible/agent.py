@@ -21,6 +21,7 @@ from terrible.seams import Broker, Bus, Device, HubPort, Power
 from terrible.slot import Life
 from terrible.standing import Standing
 from terrible.state import State
+from terrible.supply import Supply
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,9 @@ class Agent:
     def _add(self, tasks: asyncio.TaskGroup, slot: Slot) -> Life:
         standing = Standing(slot, self._state.wish(slot.name), self._world.broker.tell)
         world = self._world
-        life = Life(Port(slot.location), world.power, world.means, self._gate, standing, self._hurt)
+        port = Port(slot.location)
+        supply = Supply(slot, port, world.power, self._gate, self._hurt)
+        life = Life(port, supply, world.means, standing)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
         return life

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
-from terrible.gate import Gate
-from terrible.model import BootError, Code, DeviceLeft, Phase, PowerError, Problem, Slot, Stage
+from terrible.model import BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
 from terrible.port import Port, while_there
-from terrible.seams import Device, HubPort, Power
+from terrible.seams import Device
 from terrible.standing import Standing
+from terrible.supply import Supply
 
 BOOTING = frozenset({Phase.ROM, Phase.LOADING, Phase.STARTING})
 UNSERVED = frozenset({Phase.ROM, Phase.LOADING})
@@ -39,20 +39,17 @@ class Life:
     def __init__(
         self,
         port: Port,
-        power: Power,
+        supply: Supply,
         means: Means,
-        gate: Gate,
         standing: Standing,
-        hurt: Callable[[Slot, HubPort, bool], list[str]],
     ) -> None:
         self.port, self.standing = port, standing
         self.slot = standing.report.slot
         self.wish = standing.report.wish
-        self._power, self._means, self._gate, self._hurt = power, means, gate, hurt
+        self._supply, self._means = supply, means
         self._limits = means.limits
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._order: Order | None = None
-        self._powered_at = float("-inf")
         self._attempts = self._failures = self._flaps = 0
         self._due: Callable[[], float] | None = None
 
@@ -145,15 +142,8 @@ class Life:
             self._finish()
         await asyncio.Event().wait()
 
-    async def _cut(self, force: bool = False) -> None:
-        """Power off, unless somebody else would be hurt. The switch is looked up anew: hubs come and go."""
-        switch = await self._power.port(self.slot.location)
-        if hurt := self._hurt(self.slot, switch, force):
-            who = ", ".join(hurt)
-            raise PowerError(f"cutting {self.slot.location} would also cut {who}", Code.POWER_PROTECTED)
-        await switch.switch(on=False)
-        self.port.went_dark()
-        self._gate.done(self.slot.name)
+    async def _cut(self, force: bool) -> None:
+        await self._supply.cut(force)
         self.standing.say(self.phase, self.standing.report.problem, power=False)
 
     # -- on -----------------------------------------------------------------------------------------
@@ -162,7 +152,7 @@ class Life:
         """Take the slot to `up`, keep it there, and bring it back when it fails."""
         if cycle:
             await self._cycle_for(force)
-        elif self.port.device is None and await self._is_off():
+        elif self.port.device is None and await self._supply.is_off():
             await self._power_on(cycle=False)
         while True:
             await asyncio.sleep(policy.settle(self._flaps))
@@ -171,10 +161,6 @@ class Life:
             if device is not None:
                 self._failures = self._flaps = 0
                 await self._while_running(device)
-
-    async def _is_off(self) -> bool:
-        switch = await self._power.port(self.slot.location)
-        return await switch.powered() is False
 
     async def _cycle_for(self, force: bool) -> None:
         """A person asked for it: a refusal ends the order, not the slot."""
@@ -190,13 +176,11 @@ class Life:
 
     async def _power_on(self, cycle: bool) -> None:
         try:
-            switch = await self._power.port(self.slot.location)
-            await self._gate.power_on(self.slot.name, switch, cycle)
+            await self._supply.give(cycle)
         except PowerError as error:
             self.standing.say(self.phase, error.problem)
-            return
-        self._powered_at = asyncio.get_running_loop().time()
-        self.standing.say(Phase.WAITING, power=True)
+        else:
+            self.standing.say(Phase.WAITING, power=True)
 
     async def _arrival(self) -> None:
         """Return when the port shows something. A slot that stays empty has not failed."""
@@ -210,7 +194,7 @@ class Life:
     def _found_empty(self) -> None:
         was_up = self.phase in (Phase.UP, Phase.LOST, Phase.HALTED)
         self._failures = self._flaps = 0
-        self._gate.done(self.slot.name)
+        self._supply.settled()
         self.standing.say(Phase.HALTED if was_up else Phase.WAITING, self.standing.report.problem)
         limit = self._limits.power_on_to_rom
         self._finish(Problem(Code.BOOT_FAILED, f"nothing showed up at {self.slot.location} in {limit:g} s"))
@@ -238,7 +222,7 @@ class Life:
         return None
 
     def _booted(self, device: Device, attempt: Attempt) -> None:
-        self._gate.done(self.slot.name)
+        self._supply.settled()
         outcome = {Stage.GADGET: Phase.UP, Stage.DISK: Phase.DISK}.get(device.stage)
         if outcome is None:
             stranger = f"{device.descriptors} at {self.slot.location} is no Pi; it is left alone"
@@ -290,10 +274,10 @@ class Life:
     async def _try_to_cut(self) -> bool:
         """Cut the power where that hurts nobody; a pause then is spent dark, never in an unserved ROM."""
         try:
-            await self._cut()
+            await self._cut(force=False)
         except PowerError as error:
             self.standing.say(self.phase, error.problem)
-            self._gate.done(self.slot.name)
+            self._supply.settled()
             return False
         return True
 
@@ -304,8 +288,8 @@ class Life:
 
         Call it after `run` has ended.
         """
-        just_powered = asyncio.get_running_loop().time() - self._powered_at < self._limits.power_on_to_rom
-        waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and just_powered)
+        about_to_show = self._supply.given_within(self._limits.power_on_to_rom)
+        waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and about_to_show)
         if waits or shown in (Stage.ROM, Stage.LOADER):
             await self._try_to_cut()
 

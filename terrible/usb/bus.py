@@ -18,9 +18,10 @@ from terrible.model import BootError, DeviceLeft, HostError, Location, Stage
 from terrible.seams import Device
 from terrible.usb import identify
 from terrible.usb.budget import Budget
+from terrible.usb.errors import UsbAccess, UsbBusy, UsbError, UsbGone
 from terrible.usb.hubs import Hubs
 from terrible.usb.identify import Descriptors
-from terrible.usb.libusb import Handle, Sighting, UsbAccess, UsbBusy, UsbContext, UsbError, UsbGone
+from terrible.usb.libusb import Handle, Sighting, UsbContext
 from terrible.usb.link import UsbLink
 
 log = logging.getLogger(__name__)

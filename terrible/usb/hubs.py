@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from terrible.model import BootError, HostError
-from terrible.usb.libusb import Sighting, UsbAccess, UsbContext, UsbError
+from terrible.usb.errors import UsbAccess, UsbError
+from terrible.usb.libusb import Sighting, UsbContext
 
 _HUB_CLASS = 0x09
 

@@ -18,42 +18,14 @@ from typing import Any
 import usb1
 
 from terrible.model import HostError
-from terrible.usb.identify import Descriptors, Interface
+from terrible.usb.describe import NOTHING, describe, kernel_name
+from terrible.usb.errors import UsbAccess, UsbBusy, UsbError, UsbGone, UsbNoMemory, UsbStall, UsbTimeout
+from terrible.usb.identify import Descriptors
 
-SPEEDS = {usb1.SPEED_LOW: 1, usb1.SPEED_FULL: 12, usb1.SPEED_HIGH: 480, usb1.SPEED_SUPER: 5000}
-"""libusb's speed classes in Mb/s; what it does not know is 0."""
 _BULK_OUT = usb1.ENDPOINT_OUT
 _VENDOR_OUT = usb1.REQUEST_TYPE_VENDOR | usb1.RECIPIENT_DEVICE | usb1.ENDPOINT_OUT
 _VENDOR_IN = usb1.REQUEST_TYPE_VENDOR | usb1.RECIPIENT_DEVICE | usb1.ENDPOINT_IN
 _IN = usb1.ENDPOINT_IN
-
-
-class UsbError(Exception):
-    """A call or a transfer failed. Adapters translate it; it never leaves them."""
-
-
-class UsbGone(UsbError):
-    """The device is no longer there."""
-
-
-class UsbTimeout(UsbError):
-    """The transfer was not completed within its limit."""
-
-
-class UsbStall(UsbError):
-    """The device refused the transfer."""
-
-
-class UsbNoMemory(UsbError):
-    """The kernel's memory for all USB transfers together (usbfs_memory_mb) is spent."""
-
-
-class UsbAccess(UsbError):
-    """No permission to open the device."""
-
-
-class UsbBusy(UsbError):
-    """Another program, or a kernel driver, holds the interface."""
 
 
 _ERRORS: dict[type[Exception], type[UsbError]] = {
@@ -170,52 +142,9 @@ class UsbContext:
     def _on_hotplug(self, _: object, device: Any, event: int) -> bool:
         """Only look and queue; a false result keeps the callback registered."""
         arrived = event == usb1.HOTPLUG_EVENT_DEVICE_ARRIVED
-        found = describe(device) if arrived else _NOTHING
+        found = describe(device) if arrived else NOTHING
         self._seen(Sighting(arrived, kernel_name(device), device.getDeviceAddress(), found, device))
         return False
-
-
-def kernel_name(device: Any) -> str:
-    """What sysfs calls the device; its ports can be read even after it has left."""
-    bus, ports = device.getBusNumber(), device.getPortNumberList()
-    return f"{bus}-{'.'.join(map(str, ports))}" if ports else f"usb{bus}"
-
-
-_NOTHING = Descriptors(0, 0, 0, 0, 0, 0, ())
-
-
-def describe(device: Any) -> Descriptors:
-    """The descriptors that libusb has cached; nothing goes over the bus."""
-    return Descriptors(
-        device.getVendorID(),
-        device.getProductID(),
-        device.getbcdDevice(),
-        device.getDeviceClass(),
-        device.getSerialNumberDescriptor(),
-        SPEEDS.get(device.getDeviceSpeed(), 0),
-        tuple(_interface(settings) for settings in _first_settings(device)),
-    )
-
-
-def _first_settings(device: Any) -> list[Any]:
-    if len(device) == 0:
-        return []
-    return [setting for interface in device[0] for setting in list(interface)[:1]]
-
-
-def _interface(setting: Any) -> Interface:
-    bulk = (
-        endpoint.getAddress()
-        for endpoint in setting
-        if endpoint.getAttributes() & 3 == usb1.TRANSFER_TYPE_BULK and not endpoint.getAddress() & _IN
-    )
-    return Interface(
-        setting.getNumber(),
-        setting.getClass(),
-        setting.getSubClass(),
-        setting.getProtocol(),
-        next(bulk, None),
-    )
 
 
 class Handle:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from terrible.model import BootError, DeviceLeft, Silent
 from terrible.seams import Device
 from terrible.usb.budget import Budget
-from terrible.usb.libusb import Flight, Handle, UsbError, UsbGone, UsbNoMemory, UsbTimeout
+from terrible.usb.errors import UsbError, UsbGone, UsbNoMemory, UsbTimeout
+from terrible.usb.libusb import Flight, Handle
 
 SMALLEST = 16 * 1024
 LARGEST = 512 * 1024

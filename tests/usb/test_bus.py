@@ -22,8 +22,9 @@ from terrible.sim.families import GADGET, ZERO
 from terrible.usb import bus as bus_module
 from terrible.usb.budget import Budget
 from terrible.usb.bus import ACCESS_PAUSE, ACCESS_TRIES, HEAL_EVERY, UsbBus, UsbDevice, plugged_in
+from terrible.usb.errors import UsbAccess, UsbBusy, UsbError, UsbGone
 from terrible.usb.identify import Descriptors, Interface
-from terrible.usb.libusb import Handle, Sighting, UsbAccess, UsbBusy, UsbContext, UsbError, UsbGone
+from terrible.usb.libusb import Handle, Sighting, UsbContext
 from tests import clock
 
 ROUNDS = 20_000 if os.environ.get("LONG") == "1" else 200

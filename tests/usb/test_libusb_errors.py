@@ -18,8 +18,7 @@ from terrible.sim.hub import SimBus
 from terrible.sim.wire import Wire, WireGone
 from terrible.usb import libusb
 from terrible.usb.budget import MEGABYTE, Budget
-from terrible.usb.libusb import (
-    Handle,
+from terrible.usb.errors import (
     UsbAccess,
     UsbBusy,
     UsbError,
@@ -28,6 +27,7 @@ from terrible.usb.libusb import (
     UsbStall,
     UsbTimeout,
 )
+from terrible.usb.libusb import Handle
 from terrible.usb.link import FAREWELL, UsbLink
 from tests import clock
 
