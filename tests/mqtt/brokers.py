@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import os
 import re
@@ -96,6 +97,8 @@ class Amqtt:
     """amqtt in this loop."""
 
     def __init__(self) -> None:
+        if importlib.util.find_spec("amqtt") is None:
+            missing("amqtt is not installed")
         self.port = free_port()
         self._broker: Any = None
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
