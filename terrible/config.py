@@ -38,7 +38,9 @@ Fault = tuple[tuple[int | str, ...], str]
 
 
 class ConfigError(HostError):
-    """The configuration cannot be used; the process exits with 78 (EX_CONFIG, sysexits.h)."""
+    """The configuration cannot be used. EX_CONFIG of sysexits.h: systemd does not start us again."""
+
+    exit_code = 78
 
 
 class _Table(BaseModel):
@@ -109,6 +111,7 @@ class Config(_Table):
     @classmethod
     def _is_subnet(cls, subnet: str) -> str:
         ipaddress.IPv4Interface(subnet)
+        addresses.address(subnet, 1)
         return subnet
 
     @model_validator(mode="after")

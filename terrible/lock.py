@@ -41,13 +41,16 @@ def _opened(path: Path) -> TextIO:
 
 
 def directory() -> Path:
-    """Where the lock and the helpers' sockets are: /run/terrible, or the user's own below it."""
+    """Where the lock and the helpers' sockets are: /run/terrible, or a place of the user's own."""
     try:
         RUN.mkdir(mode=0o755, exist_ok=True)
     except OSError:
         pass  # not root, and no unit has made it
     if os.access(RUN, os.W_OK):
         return RUN
-    private = Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/terrible-{os.getuid()}"))
-    private.mkdir(mode=0o700, exist_ok=True)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    private = Path(runtime, "terrible") if runtime else Path(f"/tmp/terrible-{os.getuid()}")
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if private.lstat().st_uid != os.getuid():
+        raise HostError(f"{private} belongs to somebody else; set XDG_RUNTIME_DIR to a place of your own")
     return private

@@ -120,6 +120,14 @@ class PowerError(BootError):
 class HostError(Exception):
     """Ours: this machine lacks something. The message says what, where, and what to do."""
 
+    exit_code = 1
+
+
+class UsageError(HostError):
+    """The command line makes no sense; 2 is what every command exits with then."""
+
+    exit_code = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

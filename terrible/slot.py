@@ -135,6 +135,7 @@ class Life:
         try:
             await self._cut(force)
         except PowerError as error:
+            self._supply.settled()
             self.standing.say(self.phase, error.problem)
             self._finish(error.problem)
         else:

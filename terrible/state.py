@@ -59,7 +59,7 @@ def _read(path: Path) -> list[str]:
         error: Exception = ValueError("it holds no list of slots that are off")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as failed:
+    except (OSError, ValueError, RecursionError) as failed:
         error = failed
     _set_aside(path, error)
     return []

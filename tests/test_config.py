@@ -236,6 +236,10 @@ def test_what_would_fail_later_is_refused_now(path: Path, text: str) -> None:
     complaint(path, text)
 
 
+def test_a_subnet_without_room_for_any_slot_is_refused_before_a_pi_is_met(path: Path) -> None:
+    complaint(path, 'subnet = "10.0.0.1/29"')
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
@@ -287,6 +291,7 @@ def test_a_file_that_is_not_there(path: Path) -> None:
         ({"TERRIBLE_NONSENSE__DEEP__DOWN": "4"}, "environment: nonsense: unknown key"),
         ({"TERRIBLE_": "4"}, r"environment: \(whole file\): unknown key"),
         ({"TERRIBLE_MQTT": "b"}, "environment: mqtt: "),
+        ({"TERRIBLE_PORTS": "4"}, r"environment: \(whole file\): hub and ports go together"),
     ],
 )
 def test_bad_environment(environment: dict[str, str], said: str) -> None:
@@ -294,9 +299,12 @@ def test_bad_environment(environment: dict[str, str], said: str) -> None:
         load(None, environment)
 
 
-def test_an_environment_that_contradicts_itself_is_a_fault_of_the_configuration() -> None:
-    with pytest.raises(ConfigError):
-        load(None, {"TERRIBLE_MQTT": "b", "TERRIBLE_MQTT__HOST": "a"})
+@pytest.mark.parametrize(
+    "keys", [["TERRIBLE_MQTT", "TERRIBLE_MQTT__HOST"], ["TERRIBLE_MQTT__HOST", "TERRIBLE_MQTT"]]
+)
+def test_an_environment_that_contradicts_itself_is_a_fault_of_the_configuration(keys: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^environment: TERRIBLE_MQTT__HOST and TERRIBLE_MQTT contradict"):
+        load(None, dict.fromkeys(keys, "a"))
 
 
 def test_a_fault_of_the_environment_is_not_laid_to_the_file(path: Path) -> None:

@@ -22,7 +22,7 @@ from terrible.cli.board import Board
 from terrible.cli.loop import complain, run
 from terrible.cli.screen import Screen
 from terrible.config import Config, load
-from terrible.model import Limits
+from terrible.model import Limits, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.cluster import SimCluster, plugged
@@ -53,7 +53,7 @@ def main(demo: Demo) -> int:
     try:
         parse_broker_url(demo.broker or "mqtt://localhost")
     except ValueError as error:
-        return complain(error, 2)
+        return complain(UsageError(str(error)))
     return run(lambda: show(demo, Console()), logging.WARNING)
 
 

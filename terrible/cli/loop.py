@@ -14,14 +14,11 @@ from terrible.model import HostError
 
 log = logging.getLogger(__name__)
 
-EX_CONFIG = 78
-"""sysexits.h: something is wrong with the configuration; systemd does not restart after it."""
-
 
 def run(work: Callable[[], Coroutine[Any, Any, None]], level: int = logging.INFO) -> int:
-    """Run until done, SIGTERM or SIGINT; a HostError is one line on stderr and exit code 1."""
+    """Run until done, SIGTERM or SIGINT; a HostError is one line on stderr and its exit code."""
     logging.basicConfig(level=level, format="%(levelname).1s %(message)s", stream=sys.stderr)
-    failed: BaseException | None = None
+    failed: HostError | None = None
     try:
         with asyncio.Runner(loop_factory=_factory()) as runner:
             runner.run(_until_signal(work()))
@@ -30,16 +27,16 @@ def run(work: Callable[[], Coroutine[Any, Any, None]], level: int = logging.INFO
     return complain(failed) if failed else 0
 
 
-def complain(error: BaseException, code: int = 1) -> int:
+def complain(error: HostError) -> int:
     """One clear line per fault on stderr; returns the exit code."""
     for line in str(error).splitlines():
         print(f"terrible: {line}", file=sys.stderr)
-    return code
+    return error.exit_code
 
 
-def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first(errors: BaseExceptionGroup[HostError]) -> HostError:
     """The first error that is no group."""
-    error: BaseException = errors
+    error: HostError | BaseExceptionGroup[HostError] = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrible.cli import assemble
-from terrible.cli.loop import EX_CONFIG, complain, run
+from terrible.cli.loop import complain, run
 from terrible.config import Config, ConfigError, load
 from terrible.notify import feed_watchdog, notify
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         config = load(path)
     except ConfigError as error:
-        return complain(error, EX_CONFIG)
+        return complain(error)
     return run(lambda: _agent(config, path))
 
 

@@ -17,7 +17,18 @@ from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.loop import complain, run
 from terrible.cli.nopower import NoPower
-from terrible.model import Answer, Info, Limits, Location, Phase, Report, Request, Slot, Transcript
+from terrible.model import (
+    Answer,
+    Info,
+    Limits,
+    Location,
+    Phase,
+    Report,
+    Request,
+    Slot,
+    Transcript,
+    UsageError,
+)
 from terrible.net import addresses
 from terrible.net.direct import GadgetSeen
 from terrible.seams import News
@@ -35,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     """Serve until every Pi that appeared runs by itself, or for ever with `--loop`."""
     options = _parser().parse_args(argv)
     if not options.directory.is_dir():
-        return complain(ValueError(f"{options.directory} is no directory; -d names the boot files"), 2)
+        return complain(UsageError(f"{options.directory} is no directory; -d names the boot files"))
     tally = Tally()
     code = run(lambda: _serve(options, tally))
     return code or int(bool(tally.failed - tally.done))

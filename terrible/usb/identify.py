@@ -17,7 +17,7 @@ CHIPS = {0x2763: "2710", 0x2764: "2710", 0x2711: "2711", 0x2712: "2712"}
 BOOTCODE = {"2710": "bootcode.bin", "2711": "bootcode4.bin", "2712": "bootcode5.bin"}
 """Chip to the name of its first-stage file (main.c:714-717)."""
 
-_ROM_SERIAL_INDEX = {0x2763: (0,), 0x2764: (0,), 0x2711: (0, 3), 0x2712: (0, 3)}
+_ROM_SERIAL_INDEXES = (0, 3)
 _GADGETS = {(0x0525, 0xA4A1), (0x0525, 0xA4A2), (0x0525, 0xA4AA), (0x2E8A, 0x0013)}
 _GADGET_VENDORS = {0x1D6B: range(0x0100, 0x0200), 0x3171: range(0x0014, 0x0026)}
 """Linux Foundation composite gadgets (g_multi, configfs) and Cluster CTRL's own ids."""
@@ -58,8 +58,7 @@ def stage(device: Descriptors) -> Stage:
     """Which stage of a boot this device is; OTHER for everything that is not known to be a Pi's."""
     ids = (device.vendor, device.product)
     if device.vendor == BROADCOM and device.product in CHIPS:
-        wants_bootcode = device.serial_index in _ROM_SERIAL_INDEX[device.product]
-        return Stage.ROM if wants_bootcode else Stage.LOADER
+        return Stage.ROM if device.serial_index in _ROM_SERIAL_INDEXES else Stage.LOADER
     if ids in _DISKS and _has_class(device, _MASS_STORAGE):
         return Stage.DISK
     if (ids in _GADGETS or device.product in _GADGET_VENDORS.get(device.vendor, ())) and _is_network(device):

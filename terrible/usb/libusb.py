@@ -162,6 +162,8 @@ class Handle:
             if self._handle.kernelDriverActive(interface):
                 self._handle.detachKernelDriver(interface)
             self._handle.claimInterface(interface)
+        except usb1.USBErrorNotFound:
+            raise UsbError(f"it has no interface {interface}") from None
         except usb1.USBError as error:
             raise translated(error) from None
 
@@ -213,10 +215,14 @@ class Flight:
         self._handle, self._transfer = handle, transfer
         self._waiter: asyncio.Future[None] | None = None
         self.over = False
+        self._status = usb1.TRANSFER_COMPLETED
         transfer.setCallback(self._landed)
 
-    def _landed(self, _: object) -> None:
+    def _landed(self, transfer: Any) -> None:
+        """Its callback. Transfer and flight let go of each other, else both wait for the collector."""
         self.over = True
+        self._status = transfer.getStatus()
+        transfer.setCallback(None)
         self._handle.in_flight -= 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -228,7 +234,7 @@ class Flight:
         except asyncio.CancelledError:
             await self.abort()
             raise
-        if (error := status_error(self._transfer.getStatus())) is not None:
+        if (error := status_error(self._status)) is not None:
             raise error
 
     def cancel(self) -> None:

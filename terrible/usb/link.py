@@ -21,7 +21,8 @@ BRISK = 0.05
 DEPTH = 2
 """Bulk transfers in flight per node: one on the wire, one waiting behind it."""
 CROWDED = 0.05
-"""Seconds to wait for the kernel's USB memory while other programs hold all of it."""
+CROWDED_TRIES = 600
+"""Seconds to wait for the kernel's USB memory while other programs hold all of it, and how often."""
 _DOES = {"announce": "take an announcement", "read": "answer a read", "write": "take any data"}
 FAREWELL = 1.0
 """Seconds in which the bus reports that a device left whose transfer failed (up to 0.2 s were seen)."""
@@ -87,6 +88,7 @@ class Pipe:
         self._size = SMALLEST
         self._flights: deque[tuple[Flight, int]] = deque()
         self._last = 0.0
+        self._waits = 0
 
     @property
     def done(self) -> bool:
@@ -104,7 +106,14 @@ class Pipe:
             if not self._submit(size):
                 if self._flights:
                     return
-                await asyncio.sleep(CROWDED)
+                await self._crowded()
+
+    async def _crowded(self) -> None:
+        """Wait a little; not for ever."""
+        self._waits += 1
+        if self._waits > CROWDED_TRIES:
+            raise UsbNoMemory("other programs hold all of the kernel's memory for USB (usbfs_memory_mb)")
+        await asyncio.sleep(CROWDED)
 
     def _submit(self, size: int) -> bool:
         """False where the kernel has no memory now: other programs use usbfs too."""

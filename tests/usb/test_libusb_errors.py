@@ -282,17 +282,34 @@ def test_a_crowded_kernel_is_waited_for() -> None:
     clock.run(transfer())
 
 
+class WithoutInterface:
+    """A usb1 handle of a device that is there and has no such interface."""
+
+    def kernelDriverActive(self, _: int) -> bool:  # noqa: N802
+        return False
+
+    def claimInterface(self, _: int) -> None:  # noqa: N802
+        raise usb1.USBErrorNotFound
+
+
+def test_an_interface_that_is_not_there_does_not_mean_that_the_device_left() -> None:
+    with pytest.raises(UsbError) as failed:
+        Handle(WithoutInterface()).claim(1)
+    assert not isinstance(failed.value, UsbGone)
+
+
 # -- cancelled whenever anything happens -------------------------------------------------------------------
 
 
 async def cancelled_at(step: int, times: int) -> bool:
-    """Cancel a write and a read from the n-th event on; False if they end before."""
+    """Cancel a write and a read at the n-th event, and again meanwhile; False if there is none."""
     opened = Open()
     events = itertools.count(1)
 
     def cancel() -> None:
-        if step <= next(events) < step + times:
-            asyncio.get_running_loop().call_soon(task.cancel)
+        if next(events) == step:
+            for again in range(times):
+                asyncio.get_running_loop().call_later(again * SLOW / 4, task.cancel)
 
     async def both() -> None:
         await opened.link.bulk_out(bytes(400_000), 5.0, lambda _: None)
@@ -322,6 +339,20 @@ def steps(times: int) -> Iterator[int]:
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_cancelled_transfer_is_waited_for_and_gives_its_memory_back(times: int) -> None:
     assert len(list(steps(times))) > 10
+
+
+def test_a_write_that_has_failed_can_be_cancelled_while_it_clears_up() -> None:
+    async def stall() -> None:
+        opened = Open()
+        writing = asyncio.create_task(opened.link.bulk_out(bytes(100_000), 5.0, lambda _: None))
+        await asyncio.sleep(5.0 + 1.5 * SLOW)
+        assert opened.handle.in_flight == 1
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert writing.cancelled()
+        assert opened.handle.in_flight == 0
+
+    clock.run(stall())
 
 
 def test_a_handle_is_not_closed_under_a_transfer() -> None:
