@@ -26,7 +26,7 @@ class Row:
 
     def cells(self) -> list[str]:
         goal = "" if self.goal is None else f"<= {self.goal:g}"
-        ratio = "" if self.goal is None else f"{self.value / self.goal:.2f}"
+        ratio = f"{self.value / self.goal:.2f}" if self.goal else ""
         verdict = "" if self.goal is None else ("met" if self.value <= self.goal else "MISSED")
         return [self.what, _figure(self.value), self.unit, goal, ratio, verdict, self._spread()]
 
