@@ -36,7 +36,7 @@ class Link(Protocol):
     async def control_in(self, length: int, limit: float) -> bytes:
         """Vendor control IN, request 0; one read that is never cancelled and reissued."""
 
-    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+    async def bulk_out(self, data: bytes | bytearray, stall: float, sent: Callable[[int], None]) -> None:
         """Send all of `data`, telling `sent` of each piece; BootError if none moves for `stall` seconds."""
 
 

@@ -116,11 +116,11 @@ class SimLink:
             except TimeoutError:
                 raise Silent(f"no answer in {limit:g} s") from None
 
-    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+    async def bulk_out(self, data: bytes | bytearray, stall: float, sent: Callable[[int], None]) -> None:
         """Send piece by piece; each waits for the bus and for the Pi to take it."""
         with _translated(self._device):
             for start in range(0, len(data), CHUNK):
-                piece = data[start : start + CHUNK]
+                piece = bytes(data[start : start + CHUNK])
                 await self._device.bus.carry(len(piece))
                 try:
                     async with asyncio.timeout(stall):

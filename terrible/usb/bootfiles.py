@@ -31,7 +31,7 @@ class Found:
     """A file for a node, as it was at one moment. `layer` is where it was found, for people to read."""
 
     name: str
-    content: bytes
+    content: bytes | bytearray
     sha256: str
     layer: str
     shared: Content | None = field(default=None, repr=False, compare=False)
@@ -158,7 +158,7 @@ def _first_bytes(found: Found) -> bytes:
     if len(found.content) < _SIGNATURE_SIZE:
         where = f"{found.layer}/{found.name}"
         raise BootError(f"{where} has {len(found.content)} bytes; a signature has {_SIGNATURE_SIZE}")
-    return found.content[:_SIGNATURE_SIZE]
+    return bytes(found.content[:_SIGNATURE_SIZE])
 
 
 __all__ = ["BootFiles", "Found", "Missing", "Roots"]

@@ -30,9 +30,12 @@ _Key = tuple[Version, int]
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Content:
-    """Bytes and their hash; `version` is None where the file kept changing while it was read."""
+    """Bytes and their hash; `version` is None where the file kept changing while it was read.
 
-    data: bytes
+    The bytes are never changed; a bytearray, because libusb takes those without a copy.
+    """
+
+    data: bytearray
     sha256: str
     version: Version | None
 
@@ -116,17 +119,20 @@ def _snapshot(fd: int, offset: int, size: int | None) -> Content:
     return Content(data, hashlib.sha256(data).hexdigest(), before if stable else None)
 
 
-def _read(fd: int, offset: int, expected: int, *, to_end: bool) -> bytes:
+def _read(fd: int, offset: int, expected: int, *, to_end: bool) -> bytearray:
     """The bytes from `offset`: `expected` of them, or all up to wherever the end is by now."""
-    pieces: list[bytes] = []
+    # One byte more than expected, so that a file that has not grown ends with the first read.
+    data = bytearray(_room(expected) + (1 if to_end else 0))
     done = 0
-    while True:
-        if max(done, expected) > MOST:
-            raise OSError(errno.EFBIG, f"larger than {MOST >> 20} MiB")
-        # One byte more than expected, so that a file that has not grown ends with the first read.
-        want = max(expected - done, 0) + (1 if to_end else 0)
-        piece = os.pread(fd, want if done <= expected else _STEP, offset + done)
-        if not piece:
-            return b"".join(pieces)
-        pieces.append(piece)
-        done += len(piece)
+    while piece := os.preadv(fd, [memoryview(data)[done:]], offset + done):
+        done += piece
+        if to_end and done == len(data):
+            data.extend(bytes(_room(done + _STEP) - done))
+    del data[done:]
+    return data
+
+
+def _room(size: int) -> int:
+    if size > MOST:
+        raise OSError(errno.EFBIG, f"larger than {MOST >> 20} MiB")
+    return size

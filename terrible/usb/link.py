@@ -13,10 +13,10 @@ from terrible.usb.errors import UsbError, UsbGone, UsbNoMemory, UsbTimeout
 from terrible.usb.libusb import Flight, Handle
 
 SMALLEST = 16 * 1024
-LARGEST = 512 * 1024
+LARGEST = 1024 * 1024
 """Bytes of one bulk transfer. Few large ones cost the least; a slow bus gets small ones, so that four
 nodes behind one full-speed translator (1 MB/s in all) still show signs of life."""
-BRISK = 0.05
+BRISK = 0.2
 """Seconds: a transfer that lands sooner is followed by one of twice its size."""
 DEPTH = 2
 """Bulk transfers in flight per node: one on the wire, one waiting behind it."""
@@ -33,6 +33,7 @@ class UsbLink:
 
     def __init__(self, device: Device, handle: Handle, endpoint: int, budget: Budget) -> None:
         self._device, self._handle, self._endpoint, self._budget = device, handle, endpoint, budget
+        self._pace = Pace()
 
     async def control_out(self, value: int, index: int, limit: float) -> None:
         """Announce."""
@@ -48,9 +49,9 @@ class UsbLink:
         except UsbError as error:
             raise await self._explain("read", error, limit) from None
 
-    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+    async def bulk_out(self, data: bytes | bytearray, stall: float, sent: Callable[[int], None]) -> None:
         """Keep the wire busy until all of `data` has landed."""
-        pipe = Pipe(self._handle, self._endpoint, memoryview(data), self._budget)
+        pipe = Pipe(self._handle, self._endpoint, memoryview(data), self._budget, self._pace)
         try:
             while not pipe.done:
                 await pipe.fill()
@@ -80,12 +81,24 @@ class UsbLink:
         return True
 
 
+class Pace:
+    """How much this device takes at once, learned from one file to the next."""
+
+    def __init__(self) -> None:
+        self.size = SMALLEST
+
+    def learn(self, size: int, took: float) -> None:
+        """A transfer of `size` bytes landed `took` seconds after the one before it."""
+        if size == self.size:
+            self.size = min(size * 2, LARGEST) if took < BRISK else max(size // 2, SMALLEST)
+
+
 class Pipe:
     """One buffer on its way through several bulk transfers, in order."""
 
-    def __init__(self, handle: Handle, endpoint: int, data: memoryview, budget: Budget) -> None:
+    def __init__(self, handle: Handle, endpoint: int, data: memoryview, budget: Budget, pace: Pace) -> None:
         self._handle, self._endpoint, self._data, self._budget = handle, endpoint, data, budget
-        self._size = SMALLEST
+        self._pace = pace
         self._flights: deque[tuple[Flight, int]] = deque()
         self._last = 0.0
         self._waits = 0
@@ -98,7 +111,7 @@ class Pipe:
     async def fill(self) -> None:
         """Put as much in flight as depth and budget allow; wait for memory only with nothing in flight."""
         while self._data and len(self._flights) < DEPTH:
-            size = min(self._size, len(self._data))
+            size = min(self._pace.size, len(self._data))
             if not self._flights:
                 await self._budget.take(size)
             elif not self._budget.try_take(size):
@@ -135,14 +148,10 @@ class Pipe:
         await flight.landed()
         self._flights.popleft()
         self._budget.give_back(size)
-        self._adapt(size)
-        return size
-
-    def _adapt(self, size: int) -> None:
         now = asyncio.get_running_loop().time()
-        took, self._last = now - self._last, now
-        if size == self._size:
-            self._size = min(size * 2, LARGEST) if took < BRISK else max(size // 2, SMALLEST)
+        self._pace.learn(size, now - self._last)
+        self._last = now
+        return size
 
     async def drain(self) -> None:
         """Cancel what is still in flight and wait until it is over."""

@@ -43,7 +43,7 @@ Find = Callable[[str], Awaitable[File]]
 
 
 async def send_bootcode(
-    link: Link, bootcode: bytes, signature: bytes, limits: Limits, sent: Callable[[int], None]
+    link: Link, bootcode: bytes | bytearray, signature: bytes, limits: Limits, sent: Callable[[int], None]
 ) -> None:
     """Give the ROM its first stage; BootError when it refuses it.
 
@@ -134,7 +134,7 @@ class _Session:
         await _announce(self._link, 0, self._limits)
 
 
-async def _send(link: Link, data: bytes, limits: Limits, sent: Callable[[int], None]) -> None:
+async def _send(link: Link, data: bytes | bytearray, limits: Limits, sent: Callable[[int], None]) -> None:
     """Announce, then send; nothing follows the announcement of 0 bytes."""
     await _announce(link, len(data), limits)
     if data:

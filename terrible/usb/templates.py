@@ -19,7 +19,7 @@ _LARGEST = 64 * 1024
 """Templates are rendered on the loop and are lines of text; a larger one is a mistake."""
 
 
-def render(content: bytes, slot: Slot, cluster: str, where: str) -> bytes:
+def render(content: bytes | bytearray, slot: Slot, cluster: str, where: str) -> bytes:
     """The template with the slot's values; BootError (BAD_TEMPLATE) says what is wrong in `where`."""
     problems = check_content(content)
     if problems:
@@ -37,7 +37,7 @@ def check_template(text: str) -> list[str]:
     ]
 
 
-def check_content(content: bytes) -> list[str]:
+def check_content(content: bytes | bytearray) -> list[str]:
     """As `check_template`, of bytes that may be no text at all."""
     if len(content) > _LARGEST:
         return [f"a template has at most {_LARGEST} bytes, this one has {len(content)}"]

@@ -333,7 +333,7 @@ def test_a_file_that_cannot_be_read_is_no_reason_to_boot_another(
         raise OSError(5, "Input/output error")
 
     files = BootFiles(roots, SLOTS)
-    monkeypatch.setattr(os, "pread", broken)
+    monkeypatch.setattr(os, "preadv", broken)
     with pytest.raises(BootError, match=r"node1/cmdline\.txt cannot be read: Input/output error"):
         find(files, "cmdline.txt")
 

@@ -127,7 +127,7 @@ def test_a_file_replaced_all_the_time_is_always_whole(tmp_path: Path, files: Boo
     assert len(_beside(replace, stop, look())) > 3
 
 
-def _homogeneous(found: Found) -> bytes:
+def _homogeneous(found: Found) -> bytes | bytearray:
     assert len(set(found.content)) == 1
     return found.content
 
@@ -192,14 +192,14 @@ def test_a_file_that_keeps_changing_is_read_three_times_and_not_kept(
 
 def _before_reads(monkeypatch: pytest.MonkeyPatch, actions: list[Any]) -> list[Any]:
     """Do one of the actions before each read of a file; what is left of them is returned."""
-    original = os.pread
+    original = os.preadv
 
-    def pread(fd: int, count: int, offset: int) -> bytes:
+    def preadv(fd: int, buffers: Any, offset: int) -> int:
         if actions:
             actions.pop(0)()
-        return original(fd, count, offset)
+        return original(fd, buffers, offset)
 
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "preadv", preadv)
     return actions
 
 
@@ -268,19 +268,19 @@ def test_a_file_larger_than_the_budget_is_shared_while_it_is_in_use(tmp_path: Pa
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """An SD card that answers only once the event is set."""
-    original, go = os.pread, threading.Event()
+    original, go = os.preadv, threading.Event()
 
-    def pread(fd: int, count: int, offset: int) -> bytes:
+    def preadv(fd: int, buffers: Any, offset: int) -> int:
         assert go.wait(10)
-        return original(fd, count, offset)
+        return original(fd, buffers, offset)
 
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "preadv", preadv)
     yield go
     go.set()
 
 
 def test_a_slow_card_does_not_stop_the_loop(tmp_path: Path, files: BootFiles, slow: threading.Event) -> None:
-    async def story() -> bytes:
+    async def story() -> bytes | bytearray:
         reading = asyncio.create_task(find(files, "kernel.img"))
         started = time.monotonic()
         await asyncio.sleep(0.05)
@@ -344,7 +344,7 @@ def test_a_failed_read_fails_all_who_wait_and_is_tried_again_later(
 
     (tmp_path / "kernel.img").write_bytes(b"x" * 70_000)
     with monkeypatch.context() as broken_card:
-        broken_card.setattr(os, "pread", broken)
+        broken_card.setattr(os, "preadv", broken)
         assert asyncio.run(story()) == {BootError if patient else asyncio.CancelledError}
     assert len(asyncio.run(find(files, "kernel.img")).content) == 70_000
     assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
@@ -357,6 +357,6 @@ def test_no_memory_is_this_slots_problem(
         raise MemoryError
 
     (tmp_path / "kernel.img").write_bytes(b"x" * 70_000)
-    monkeypatch.setattr(os, "pread", full)
+    monkeypatch.setattr(os, "preadv", full)
     with pytest.raises(BootError, match=r"base/kernel\.img does not fit into memory"):
         asyncio.run(find(files, "kernel.img"))

@@ -48,7 +48,7 @@ class Files:
 class Told:
     """A witness that remembers."""
 
-    served_files: list[tuple[str, bytes]] = field(default_factory=list)
+    served_files: list[tuple[str, bytes | bytearray]] = field(default_factory=list)
     reading: list[str] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Watched:
         self.reads += 1
         return bytes(await self._during(self.link.control_in(length, limit)))
 
-    async def bulk_out(self, data: bytes, stall: float, sent: Callable[[int], None]) -> None:
+    async def bulk_out(self, data: bytes | bytearray, stall: float, sent: Callable[[int], None]) -> None:
         assert data, "a bulk transfer of nothing"
         await self._during(self.link.bulk_out(data, stall, sent))
 
