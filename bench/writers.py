@@ -60,7 +60,6 @@ WRITERS = (
     SYNCHRONOUS,
     AS_WE_DO,
     Writer("events", MEBIBYTE),
-    Writer("events", MEBIBYTE, 2),
 )
 
 
