@@ -23,7 +23,8 @@ from terrible.cli import (
     settings,
 )
 from terrible.cli.loop import run as run_loop
-from terrible.config import Config, load
+from terrible.config import Config
+from terrible.configfile import load
 from terrible.model import Limits, Location
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.cluster import SimCluster, plugged

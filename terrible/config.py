@@ -1,46 +1,23 @@
-"""The configuration: one TOML file over defaults, `TERRIBLE_…` environment over that.
-
-Tables merge key by key. A key nobody knows, or a value nobody can use, stops the start with one line
-that names the file, the key's path, the value and what is allowed.
-"""
+"""Everything that can be configured, as pydantic models: the keys, what is allowed, and what follows."""
 
 from __future__ import annotations
 
 import ipaddress
-import math
-import os
 import re
 import socket
-import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from terrible.model import HostError, Limits, Location, Slot
+from terrible import controllers
+from terrible.model import Limits, Location, Slot
 from terrible.net import addresses
 
-PREFIX = "TERRIBLE_"
-NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
-"""Environment that the command line reads for itself."""
 RESERVED = frozenset({"all"})
-TABLES = frozenset({"mqtt", "files", "limits", "slots"})
-LIMITS = tuple(field.name for field in fields(Limits))
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
-
-
-Fault = tuple[tuple[int | str, ...], str]
-"""The path of a key, and what is wrong with its value."""
-
-
-class ConfigError(HostError):
-    """The configuration cannot be used. EX_CONFIG of sysexits.h: systemd does not start us again."""
-
-    exit_code = 78
 
 
 class _Table(BaseModel):
@@ -65,7 +42,7 @@ class SlotConfig(_Table):
     @field_validator("location")
     @classmethod
     def _is_location(cls, location: str) -> str:
-        return Location(location)
+        return Location(controllers.kernel_name(location))
 
 
 class MqttConfig(_Table):
@@ -103,8 +80,10 @@ class Config(_Table):
     @field_validator("hub")
     @classmethod
     def _is_hub(cls, hub: str | None) -> str | None:
-        if hub is not None:
-            Location(port_location(hub, 1))
+        if hub is None:
+            return None
+        hub = controllers.kernel_name(hub)
+        Location(port_location(hub, 1))
         return hub
 
     @field_validator("subnet")
@@ -170,108 +149,3 @@ def port_location(hub: str, port: int) -> str:
 def slug(text: str) -> str:
     """Any text as a name: lower case, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-") or "cluster"
-
-
-def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration from a file, if any, and the environment. Raises ConfigError."""
-    values = _read(path) if path is not None else {}
-    overrides = _from_environment(environment)
-    merged = _merge(values, overrides)
-    try:
-        config = Config.model_validate(merged)
-        faults = _bad_limits(merged.get("limits", {}), config.limits)
-    except ValidationError as error:
-        faults = [(item["loc"], _explain(item)) for item in error.errors()]
-    if faults:
-        raise ConfigError("\n".join(f"{_blame(path, loc, overrides)}: {said}" for loc, said in faults))
-    return config
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name a readable file with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`TERRIBLE_MQTT__HOST=broker` is `mqtt.host`; a value that reads as TOML is taken as such."""
-    tree: dict[str, Any] = {}
-    for key, text in sorted(environment.items()):
-        if key.startswith(PREFIX) and key not in NOT_KEYS:
-            *tables, last = key[len(PREFIX) :].lower().split("__")
-            table = tree
-            for name in tables:
-                table = table.setdefault(name, {})
-                if not isinstance(table, dict):
-                    raise ConfigError(f"environment: {key} and {PREFIX}{name.upper()} contradict each other")
-            table[last] = _value(text)
-    return tree
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _explain(item: Any) -> str:
-    """Key path, value and what is allowed. The value of a table is never shown: it may hold a secret."""
-    path = ".".join(map(_printable, item["loc"])) or "(whole file)"
-    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
-    given = item["input"]
-    table = bool(item["loc"]) and item["loc"][-1] in TABLES and isinstance(given, str)
-    shown = item["loc"] and not table and not isinstance(given, dict | list | BaseModel)
-    return f"{path}{f' = {given!r}' if shown else ''}: {item['msg'].removeprefix('Value error, ')}"
-
-
-def _printable(part: int | str) -> str:
-    """A key from a file may be any text; the line that names it stays one line."""
-    return str(part) if str(part).isprintable() else repr(part)
-
-
-def _bad_limits(given: Any, limits: Limits) -> list[Fault]:
-    """Limits that are numbers, but no possible waits."""
-    faults: list[Fault] = []
-    for name in LIMITS:
-        value = getattr(limits, name)
-        values = value if isinstance(value, tuple) else (value,)
-        least = 0 if isinstance(value, tuple) else 1e-9
-        possible = all(math.isfinite(one) and one >= least for one in values)
-        if not possible or isinstance(given.get(name), bool):
-            shown = given.get(name, value)
-            faults.append((("limits", name), f"limits.{name} = {shown!r}: must be a number above 0"))
-    return faults
-
-
-def _blame(path: Path | None, loc: tuple[int | str, ...], overrides: dict[str, Any]) -> str:
-    """Where the bad value came from: the environment, if it sets this key, else the file."""
-    table: Any = overrides
-    for part in loc:
-        if not isinstance(table, dict) or part not in table:
-            break
-        table = table[part]
-    else:
-        if loc:
-            return "environment"
-    return "environment" if path is None else str(path)
-
-
-def _keys_at(path: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, Any] = {"mqtt": MqttConfig, "files": FilesConfig, "slots": SlotConfig}
-    if path and path[0] == "limits":
-        return list(LIMITS)
-    table: type[BaseModel] = tables[str(path[0])] if path else Config
-    return list(table.model_fields)

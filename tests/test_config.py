@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrible import config as config_module
-from terrible.config import Config, ConfigError, load, port_location, slug
+from terrible import configfile
+from terrible.config import Config, port_location, slug
+from terrible.configfile import ConfigError, load
 from terrible.model import Limits
 from terrible.net import addresses
 
@@ -351,7 +352,7 @@ KEYS = st.sampled_from([*Config.model_fields, "extra"])
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_values_make_a_configuration_or_a_complaint(values: dict[str, object]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_module, "_read", lambda _: values)
+        patch.setattr(configfile, "_read", lambda _: values)
         try:
             config = load(Path("made"), {})
         except ConfigError as error:

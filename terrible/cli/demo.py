@@ -21,7 +21,8 @@ from terrible.cli import broker, settings
 from terrible.cli.board import Board
 from terrible.cli.loop import complain, run
 from terrible.cli.screen import Screen
-from terrible.config import Config, load
+from terrible.config import Config
+from terrible.configfile import load
 from terrible.model import Limits, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from terrible.cli import assemble
 from terrible.cli.loop import complain, run
-from terrible.config import Config, ConfigError, load
+from terrible.config import Config
+from terrible.configfile import ConfigError, load
 from terrible.notify import feed_watchdog, notify
 
 

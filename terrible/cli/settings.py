@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from terrible import __version__
-from terrible.config import Config, ConfigError
+from terrible.config import Config
+from terrible.configfile import ConfigError
 from terrible.model import Info, Location, Slot
 from terrible.mqtt.address import BrokerAddress
 from terrible.usb.bootfiles import BootFiles

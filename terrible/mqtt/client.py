@@ -36,7 +36,9 @@ _UNDER_WAY = 8
 _REQUESTS = 100
 _FOUND = 4096
 _GOODBYE = 0.4
-"""Seconds for each of: ending what is under way, the last news, `offline`, the disconnect."""
+"""Seconds for each of: ending what is under way, `offline`, the disconnect."""
+_LAST_NEWS = 1.5
+"""Seconds for what still waits to be published; 120 slots that go off are 240 messages."""
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ class MqttBroker:
 
     async def _leave(self, connection: Connection, talking: asyncio.Task[None], offline: Publication) -> None:
         await within(_GOODBYE, end(talking))
-        await within(_GOODBYE, self._last_news(connection))
+        await within(_LAST_NEWS, self._last_news(connection))
         await within(_GOODBYE, connection.send(offline))
         await within(_GOODBYE, connection.close())
 
@@ -191,8 +193,7 @@ class MqttBroker:
     async def _last_news(self, connection: Connection) -> None:
         await connection.open()
         self._outbox.take_back()
-        while len(self._outbox):
-            await connection.send((await self._outbox.take())[1])
+        await self._send(connection, until_empty=True)
 
     def _publish(self, news: News) -> None:
         for publication in payloads.publications(news, self._topics, self._session, time.time()):

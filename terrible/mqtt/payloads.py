@@ -55,6 +55,16 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortState:
+    """`hub/<location>/port/<n>`: who sits at a port of a hub, and whether it has power; null: unknown."""
+
+    v: Literal[1] = VERSION
+    location: str
+    slot: str
+    power: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """`summary`. `updated` is when a slot last changed its phase, in Unix time; 0 if none has."""
 
@@ -115,6 +125,9 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
             return (
                 Publication(topics.of(Kind.STATE, slot.name), _json(_state(news, session))),
                 Publication(topics.of(Kind.UP, slot.name), up),
+                Publication(
+                    topics.of(Kind.PORT, slot.location.hub, str(slot.location.port)), _json(_port(news))
+                ),
             )
         case Progress(slot=slot, phase=phase, sent=sent, file=file):
             advance = Advance(phase=phase, sent=sent, file=file)
@@ -173,6 +186,10 @@ def _state(report: Report, session: str) -> State:
     )
 
 
-def _json(shape: State | Summary | Happening | Advance | Response | Info | Transcript) -> bytes:
+def _port(report: Report) -> PortState:
+    return PortState(location=report.slot.location, slot=report.slot.name, power=report.power)
+
+
+def _json(shape: State | PortState | Summary | Happening | Advance | Response | Info | Transcript) -> bytes:
     # What an event or an answer holds comes from far: text is better than no message.
     return json.dumps({"v": VERSION, **asdict(shape)}, separators=(",", ":"), default=str).encode()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from terrible.model import Info, Report, Slot
 from terrible.mqtt import payloads
 from terrible.mqtt.payloads import Publication
-from terrible.mqtt.topics import OF_A_SLOT, Topics
+from terrible.mqtt.topics import OF_A_SLOT, Kind, Topics
 
 
 class Roster:
@@ -44,6 +44,10 @@ class Roster:
 
     def _is_gone(self, topic: str) -> bool:
         match self._topics.parse(topic):
+            case (Kind.PORT, (hub, port)):
+                return (hub, port) not in {
+                    (s.location.hub, str(s.location.port)) for s in self._slots.values()
+                }
             case (kind, (name,)) if kind in OF_A_SLOT:
                 return name not in self._slots
         return False

@@ -32,7 +32,7 @@ class Kind(StrEnum):
     RESPONSE = "response/+"
 
 
-OF_A_SLOT = (Kind.STATE, Kind.UP, Kind.BOOT)
+OF_A_SLOT = (Kind.STATE, Kind.UP, Kind.BOOT, Kind.PORT)
 """Retained, and cleared when their slot is gone."""
 COMMANDS = (Kind.POWER_SET, Kind.REQUEST)
 """What people publish to."""

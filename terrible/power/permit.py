@@ -15,6 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from terrible import controllers
 from terrible.model import Location
 from terrible.power.topology import disable_attribute, ports_of
 
@@ -88,12 +89,14 @@ def locations(config: dict[str, object]) -> frozenset[Location]:
         case None, None:
             pass
         case str(hub), int(ports) if ports is not True:
-            found |= ports_of(hub, ports)
+            found |= ports_of(controllers.kernel_name(hub), ports)
         case _:
             raise ValueError('hub and ports go together, as in hub = "1-1" and ports = 4')
     match config.get("slots", []):
         case [*slots]:
-            found.update(Location(where) for where in map(_slot, slots) if where is not None)
+            found.update(
+                Location(controllers.kernel_name(where)) for where in map(_slot, slots) if where is not None
+            )
         case _:
             raise ValueError("slots are spelled out as [[slots]]")
     return frozenset(found)

@@ -63,3 +63,5 @@ def holds(observer: Observer, expected: dict[str, bytes]) -> bool:
 
 
 ALL_UP: tuple[News, ...] = (INFO, *reports())
+WHOLE = len(tree(*ALL_UP)) + 1
+"""Topics of that tree, with the summary."""

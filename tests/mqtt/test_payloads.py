@@ -31,7 +31,7 @@ def read(publication: Publication) -> Any:
 
 def test_report() -> None:
     published = of(report(SLOTS[0]))
-    assert list(published) == ["node/node1/state", "node/node1/status"]
+    assert list(published) == ["node/node1/state", "node/node1/status", "hub/1-1/port/1"]
     assert read(published["node/node1/state"]) == {
         "v": 1,
         "phase": "up",
@@ -45,6 +45,8 @@ def test_report() -> None:
         "session": "s1",
     }
     assert published["node/node1/status"].payload == b"online"
+    port = read(published["hub/1-1/port/1"])
+    assert port == {"v": 1, "location": "1-1.1", "slot": "node1", "power": True}
     assert all(p.retain and p.qos == 1 for p in published.values())
 
 
