@@ -112,8 +112,10 @@ class Agent:
 
     async def _introduce(self) -> None:
         slots = tuple(life.slot for life in self.lives.values())
-        power = {slot.name: (await self._world.power.port(slot.location)).backend for slot in slots}
-        self._world.broker.tell(replace(self._info, slots=slots, power=power))
+        switches = {slot.name: await self._world.power.port(slot.location) for slot in slots}
+        power = {name: switch.backend for name, switch in switches.items()}
+        why = {name: switch.why for name, switch in switches.items()}
+        self._world.broker.tell(replace(self._info, slots=slots, power=power, power_why=why))
 
     # -- power and the others -----------------------------------------------------------------------
 

@@ -248,7 +248,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What the agent says of itself once. `session` is new at every start; `started` is Unix time."""
+    """What the agent says of itself once. `session` is new at every start; `started` is Unix time.
+
+    `power` is how each slot is switched, `power_why` the reason for that choice.
+    """
 
     version: str
     cluster: str
@@ -257,6 +260,7 @@ class Info:
     started: float
     slots: tuple[Slot, ...]
     power: dict[str, str] = field(default_factory=dict)
+    power_why: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class HubPort(Protocol):
     def backend(self) -> str:
         """How it is switched: `sysfs`, `hub`, `none`, …"""
 
+    @property
+    def why(self) -> str:
+        """Why this backend was chosen for this location, or why there is none: one sentence for people."""
+
     def affects(self) -> frozenset[Location]:
         """Every location that loses power with this one, itself included; empty if it cannot switch."""
 

@@ -6,21 +6,32 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
+Verdict = Mapping[str, Any]
+"""What a probe of a port found out, plain JSON values; `power.probe` says which."""
+
 
 class State:
-    """The wishes of a head's slots. A slot that nobody spoke of is wished on.
+    """Wishes, latches and verdicts. A slot that nobody spoke of is wished on, and holds no latch.
 
     `path` None remembers nothing beyond this process: an agent without a configuration has no state.
+    `problem` is one sentence while the file could not be read or cannot be written, else empty.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._off: set[str] = set(_read(path)) if path else set()
+        self.problem = ""
+        held = self._read() if path else {}
+        self._off = {name for name in held.get("off", []) if isinstance(name, str)}
+        self._latches = _table(held.get("latches"), str)
+        self._verdicts = _table(held.get("verdicts"), dict)
+
+    # -- wishes: what people want ---------------------------------------------------------------------
 
     def wish(self, name: str) -> bool:
         """Whether this slot is wished on."""
@@ -33,41 +44,100 @@ class State:
             self._off = off
             self._write()
 
+    # -- latches: what only a person may clear --------------------------------------------------------
+
+    def latch(self, name: str) -> str | None:
+        """The code of the problem that holds this slot off, if one does."""
+        return self._latches.get(name)
+
+    def set_latch(self, name: str, code: str | None) -> None:
+        """Hold a slot off, or let it go."""
+        if code != self._latches.get(name):
+            if code is None:
+                del self._latches[name]
+            else:
+                self._latches[name] = code
+            self._write()
+
+    # -- verdicts: what probing a port has shown ------------------------------------------------------
+
+    def verdict(self, location: str) -> Verdict | None:
+        """What the last probe of this port found out."""
+        return self._verdicts.get(location)
+
+    def set_verdict(self, location: str, verdict: Verdict) -> None:
+        """Remember what a probe found out."""
+        if dict(verdict) != self._verdicts.get(location):
+            self._verdicts[location] = dict(verdict)
+            self._write()
+
+    # -- the file ---------------------------------------------------------------------------------------
+
+    def _held(self) -> dict[str, Any]:
+        held: dict[str, Any] = {"v": 1, "off": sorted(self._off)}
+        if self._latches:
+            held["latches"] = self._latches
+        if self._verdicts:
+            held["verdicts"] = self._verdicts
+        return held
+
     def _write(self) -> None:
         """Whole or not at all; a full disk is said and stops nothing."""
         if self._path is None:
             return
-        draft = self._path.with_suffix(".draft")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("w") as file:
-                json.dump({"v": 1, "off": sorted(self._off)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            _replace(self._path, json.dumps(self._held(), sort_keys=True))
         except OSError as error:
-            log.warning("cannot remember wishes in %s: %s", self._path, error.strerror)
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+            self.problem = f"cannot remember wishes in {self._path}: {error.strerror}"
+            log.warning(self.problem)
+        else:
+            self.problem = ""
+
+    def _read(self) -> dict[str, Any]:
+        assert self._path is not None
+        try:
+            match json.loads(self._path.read_text()):
+                case {"off": list(off), **others}:
+                    return {"off": off, **others}
+            error: Exception = ValueError("it holds no list of slots that are off")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as failed:
+            error = failed
+        self._set_aside(self._path, error)
+        return {}
+
+    def _set_aside(self, path: Path, why: Exception) -> None:
+        """A damaged file is kept for people to look at; where even that fails, it stays where it is."""
+        aside = path.with_suffix(".damaged")
+        self.problem = f"{path} cannot be read ({why}); it is kept as {aside.name}"
+        log.warning(self.problem)
+        with contextlib.suppress(OSError):
+            path.replace(aside)
 
 
-def _read(path: Path) -> list[str]:
+def _replace(path: Path, text: str) -> None:
+    """The whole text or the old one, also if the power fails: the directory is synced too."""
+    draft = path.with_suffix(".draft")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        match json.loads(path.read_text()):
-            case {"off": list(off)}:
-                return [name for name in off if isinstance(name, str)]
-        error: Exception = ValueError("it holds no list of slots that are off")
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, RecursionError) as failed:
-        error = failed
-    _set_aside(path, error)
-    return []
+        with draft.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
-def _set_aside(path: Path, why: Exception) -> None:
-    """A damaged file is kept for people to look at; where even that fails, it stays where it is."""
-    aside = path.with_suffix(".damaged")
-    log.warning("%s cannot be read (%s); it is kept as %s", path, why, aside.name)
-    with contextlib.suppress(OSError):
-        path.replace(aside)
+def _table(found: object, kind: type[Any]) -> dict[str, Any]:
+    """The entries of a table that have the right type; another version may have written others."""
+    table = found if isinstance(found, dict) else {}
+    return {key: value for key, value in table.items() if isinstance(value, kind)}

@@ -28,6 +28,7 @@ class Port:
     fails: int = 0
     times: list[float] = field(default_factory=list)
     backend: str = "fake"
+    why: str = ""
 
     def affects(self) -> frozenset[Location]:
         return frozenset()
@@ -214,6 +215,7 @@ class Watched:
     name: str
     port: Port
     backend: str = "fake"
+    why: str = ""
 
     def affects(self) -> frozenset[Location]:
         return frozenset()

@@ -175,3 +175,38 @@ def test_a_damaged_file_on_a_read_only_disk_stops_nothing(small_disk: Path) -> N
     path.write_text("{")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert State(path).wish("node1")
+
+
+# -- latches and verdicts -------------------------------------------------------------------------------
+
+
+def test_latches_and_verdicts_survive(path: Path) -> None:
+    state = State(path)
+    state.set_latch("node2", "overcurrent")
+    state.set_verdict("1-1.2", {"cuts": False, "gone": None})
+    again = State(path)
+    assert (again.latch("node1"), again.latch("node2")) == (None, "overcurrent")
+    assert again.verdict("1-1.2") == {"cuts": False, "gone": None}
+    assert again.verdict("1-1.1") is None
+    again.set_latch("node2", None)
+    assert State(path).latch("node2") is None
+    assert State(path).verdict("1-1.2") is not None
+
+
+def test_what_another_version_wrote_there_is_passed_over(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"v": 1, "off": [], "latches": {"node1": 5}, "verdicts": {"1-1.1": "works"}}')
+    state = State(path)
+    assert state.latch("node1") is None
+    assert state.verdict("1-1.1") is None
+    assert state.problem == ""
+
+
+def test_what_is_wrong_with_the_file_can_be_asked(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.parent.mkdir()
+    path.write_text("{")
+    state = State(path)
+    assert "kept as state.damaged" in state.problem
+    state.set_latch("node1", "overcurrent")
+    assert state.problem == ""
+    assert caplog.messages != []

@@ -82,6 +82,7 @@ class HubClassPort:
     """The switch of one location; `together` are all that its hub switches with it."""
 
     backend = "hub"
+    why = "its hub switches the power of this port, and the kernel cannot (Linux 6.0 and terrible-port can)"
 
     def __init__(self, location: Location, together: frozenset[Location], hub: Hub) -> None:
         self._location = location

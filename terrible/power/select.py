@@ -23,6 +23,11 @@ class NoSwitch:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
+    @property
+    def why(self) -> str:
+        """What stands in the way."""
+        return self._reason
+
     def affects(self) -> frozenset[Location]:
         """Nothing: it never loses power by us."""
         return frozenset()

@@ -15,6 +15,7 @@ class SysfsPort:
     """The switch of one location; `together` are all that its hub switches with it."""
 
     backend = "sysfs"
+    why = "this kernel can disable the port, which tells every driver and keeps it off"
 
     def __init__(
         self, location: Location, together: frozenset[Location], helper: PortHelper, topology: Topology

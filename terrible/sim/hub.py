@@ -145,6 +145,7 @@ class SimPort:
     """One switchable port with at most one Pi in it."""
 
     backend = "sim"
+    why = "a simulated hub switches each port by itself"
 
     def __init__(self, bus: SimBus, location: Location, pi: Pi | None) -> None:
         self.location, self.pi = location, pi
