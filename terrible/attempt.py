@@ -18,6 +18,7 @@ from terrible.model import (
 from terrible.seams import Device
 from terrible.standing import Standing
 from terrible.usb.bootfiles import Found, Missing
+from terrible.usb.cache import Digest
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Attempt:
         self._sent = 0
         self._file = ""
         self._due = float("inf")
+        self._digests: list[tuple[FileRecord, Digest]] = []
 
     def due(self) -> float:
         """The loop time by which something must have happened; infinity where a wait has no end."""
@@ -96,12 +98,11 @@ class Attempt:
     def served(self, file: Found | Missing) -> None:
         """The node has all of it, or knows that there is none."""
         seconds, self._asked = self._now() - self._asked, self._now()
-        sha256, layer, looked_in = (
-            (None, None, file.looked_in) if isinstance(file, Missing) else (file.sha256, file.layer, ())
-        )
-        self.transcript.files.append(
-            FileRecord(file.name, len(file.content), sha256, layer, round(seconds, 4), looked_in)
-        )
+        layer, looked_in = (None, file.looked_in) if isinstance(file, Missing) else (file.layer, ())
+        record = FileRecord(file.name, len(file.content), None, layer, round(seconds, 4), looked_in)
+        self.transcript.files.append(record)
+        if isinstance(file, Found):
+            self._digests.append((record, file.digest))
 
     def noted(self, key: str, value: str) -> None:
         """The node said this about itself."""
@@ -115,9 +116,16 @@ class Attempt:
 
     # -- the end ----------------------------------------------------------------------------------
 
+    async def hashed(self) -> None:
+        """Return once the hashes of all files are known; they are worked out while the bytes travel."""
+        for _, digest in self._digests:
+            await digest.wait()
+
     def closed(self, outcome: str, why: str = "") -> Transcript:
         """The finished record."""
         self._close_stage("")
+        for record, digest in self._digests:
+            record.sha256 = digest.known
         self.transcript.seconds = round(self._now() - self._started, 3)
         self.transcript.outcome, self.transcript.diagnosis = outcome, why
         return self.transcript

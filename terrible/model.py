@@ -173,7 +173,10 @@ class Slot:
 
 @dataclass(slots=True)
 class FileRecord:
-    """One file a node asked for: `layer` is where it was found, None where none of `looked_in` has it."""
+    """One file a node asked for: `layer` is where it was found, None where none of `looked_in` has it.
+
+    `sha256` is None for a missing file, and where the attempt ended before it was worked out.
+    """
 
     name: str
     size: int

@@ -104,6 +104,16 @@ class Power(Protocol):
         """The best switch that works there; one whose `affects` is empty where there is none."""
 
 
+class Alarms(Protocol):
+    """What the hardware complains about by itself."""
+
+    def overcurrents(self) -> AsyncIterator[Location]:
+        """Every port that drew too much, each time it did, from now on; it never ends by itself."""
+
+    def undervoltage(self) -> str:
+        """Why the head's own supply is too weak right now, one sentence; empty where it is not, or cannot tell."""
+
+
 class Network(Protocol):
     """The link from the head to a node that runs."""
 

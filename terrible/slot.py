@@ -207,6 +207,7 @@ class Life:
         self._due = attempt.due
         try:
             device = await boot(self.port, self._means, attempt)
+            await attempt.hashed()
         except DeviceLeft as error:
             self._left(attempt, error)
         except BootError as error:

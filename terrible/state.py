@@ -96,9 +96,10 @@ class State:
     def _read(self) -> dict[str, Any]:
         assert self._path is not None
         try:
-            match json.loads(self._path.read_text()):
-                case {"off": list(off), **others}:
-                    return {"off": off, **others}
+            held = json.loads(self._path.read_text())
+            match held:
+                case {"off": list()}:
+                    return dict(held)
             error: Exception = ValueError("it holds no list of slots that are off")
         except FileNotFoundError:
             return {}

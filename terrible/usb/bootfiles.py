@@ -6,14 +6,13 @@ slot's file. An empty file is missing on the wire (usbboot main.c:889-916), so i
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from terrible.model import BootError, Code, Slot
 from terrible.usb import templates
-from terrible.usb.cache import Cache, Content, Version
+from terrible.usb.cache import Cache, Content, Digest, Version, sha256
 from terrible.usb.identify import BOOTCODE
 from terrible.usb.layers import Layer, Layers, Roots, clean, why_absent
 from terrible.usb.rpiboot import LARGE
@@ -32,7 +31,7 @@ class Found:
 
     name: str
     content: bytes | bytearray
-    sha256: str
+    digest: Digest
     layer: str
     shared: Content | None = field(default=None, repr=False, compare=False)
     """Held so that others who ask meanwhile get the same bytes, also where the cache cannot keep them."""
@@ -113,9 +112,9 @@ class BootFiles:
                 continue
             self._warn_if_large(content, where)
             if not candidate.endswith(templates.SUFFIX):
-                return Found(asked, content.data, content.sha256, layer.label, content)
+                return Found(asked, content.data, content.digest, layer.label, content)
             text = templates.render(content.data, slot, self._cluster, where)
-            return Found(asked, text, hashlib.sha256(text).hexdigest(), layer.label)
+            return Found(asked, text, Digest(sha256(text)), layer.label)
         return special
 
     def _warn_if_large(self, content: Content, where: str) -> None:

@@ -47,7 +47,7 @@ def find(files: BootFiles, name: str, slot: Slot = SLOTS[0], chip: str = "2710")
 def text(answer: Found | Missing) -> str | None:
     if isinstance(answer, Missing):
         return None
-    assert answer.sha256 == hashlib.sha256(answer.content).hexdigest()
+    assert answer.digest.known == hashlib.sha256(answer.content).hexdigest()
     return answer.content.decode()
 
 

@@ -31,7 +31,7 @@ def bytes_read() -> int:
 async def find(files: BootFiles, name: str, slot: Slot = SLOTS[0]) -> Found:
     found = await files.find(slot, "2710", name)
     assert isinstance(found, Found)
-    assert found.sha256 == hashlib.sha256(found.content).hexdigest()
+    assert found.digest.known == hashlib.sha256(found.content).hexdigest()
     return found
 
 

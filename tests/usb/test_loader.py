@@ -22,6 +22,7 @@ from terrible.sim.hub import SimBus
 from terrible.sim.wire import Wire, WireGone
 from terrible.usb import loader, rpiboot
 from terrible.usb.bootfiles import Found, Missing
+from terrible.usb.cache import Digest
 from tests import clock
 
 LIMITS = Limits()
@@ -41,7 +42,7 @@ class Files:
         await asyncio.sleep(0)
         if not (content := self.content.get(name, b"")):
             return Missing(name, ("base",), None)
-        return Found(name, content, hashlib.sha256(content).hexdigest(), "base")
+        return Found(name, content, Digest(hashlib.sha256(content).hexdigest()), "base")
 
 
 @dataclass
