@@ -111,7 +111,7 @@ class Alarms(Protocol):
         """Every port that drew too much, each time it did, from now on; it never ends by itself."""
 
     def undervoltage(self) -> str:
-        """Why the head's own supply is too weak right now, one sentence; empty where it is not, or cannot tell."""
+        """Why the head's own supply is too weak now, one sentence; empty where it is not, or cannot tell."""
 
 
 class Network(Protocol):
