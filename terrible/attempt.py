@@ -18,7 +18,7 @@ from terrible.model import (
 from terrible.seams import Device
 from terrible.standing import Standing
 from terrible.usb.bootfiles import Found, Missing
-from terrible.usb.cache import Digest
+from terrible.usb.digests import Digest
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from terrible.model import BootError, Code, Slot
 from terrible.usb import templates
-from terrible.usb.cache import Cache, Content, Digest, Version, sha256
+from terrible.usb.cache import Cache, Content, Version
+from terrible.usb.digests import Digest, sha256
 from terrible.usb.identify import BOOTCODE
 from terrible.usb.layers import Layer, Layers, Roots, clean, why_absent
 from terrible.usb.rpiboot import LARGE

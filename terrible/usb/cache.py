@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-import hashlib
 import os
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from terrible.usb.digests import Digest, Digests, sha256
+
 BUDGET = 64 * 1024 * 1024
+QUIET = 60.0
+"""Seconds after the last request until all is forgotten: an idle head has better use for the memory."""
 INLINE = 64 * 1024
 """Up to here a file is read on the loop: a thread costs more than the read."""
 MOST = min(1 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
@@ -26,28 +29,6 @@ _STEP = 1024 * 1024
 Version = tuple[int, int, int, int, int]
 """Device, inode, times of change in nanoseconds, size: another version of a file has another one."""
 _Key = tuple[Version, int]
-
-
-class Digest:
-    """The sha256 of a content, worked out beside the loop while the bytes are on the bus already.
-
-    It takes a Zero a second for 15 MB: nodes that wait for a file must not wait for its hash.
-    """
-
-    def __init__(self, value: str | asyncio.Future[str]) -> None:
-        self._value = value
-
-    @property
-    def known(self) -> str | None:
-        """The hash, None while it is being worked out."""
-        if isinstance(self._value, str):
-            return self._value
-        return self._value.result() if self._value.done() and not self._value.cancelled() else None
-
-    async def wait(self) -> None:
-        """Return once it is known."""
-        if not isinstance(self._value, str):
-            await asyncio.shield(self._value)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -70,6 +51,8 @@ class Cache:
         self._held = 0
         self._shared: weakref.WeakValueDictionary[_Key, Content] = weakref.WeakValueDictionary()
         self._flights: dict[_Key, asyncio.Future[Content]] = {}
+        self._digests = Digests()
+        self._quiet: asyncio.TimerHandle | None = None
 
     async def read(self, fd: int, offset: int = 0, size: int | None = None) -> Content:
         """The content of an open file, or of a part of it; `fd` is closed. OSError as reading it fails.
@@ -108,7 +91,8 @@ class Cache:
             flight.exception()  # nobody may be left who wants to know
         else:
             data, version = reading.result()
-            content = Content(data, Digest(flight.get_loop().run_in_executor(None, sha256, data)), version)
+            name = None if version is None else (version, key[1], len(data))
+            content = Content(data, self._digests.of(name, data), version)
             self._keep(key[1], content)
             flight.set_result(content)
 
@@ -125,11 +109,14 @@ class Cache:
         self._recent.move_to_end(key)
         while self._held > BUDGET:
             self._held -= len(self._recent.popitem(last=False)[1].data)
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(QUIET, self._forget)
 
-
-def sha256(data: bytes | bytearray) -> str:
-    """The hash of some bytes, as transcripts show it."""
-    return hashlib.sha256(data).hexdigest()
+    def _forget(self) -> None:
+        """Nobody boots: the kernel keeps these files as long as it has memory for them."""
+        self._recent.clear()
+        self._held = 0
 
 
 def version_of(fd: int) -> Version:

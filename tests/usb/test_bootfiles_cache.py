@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from terrible.model import BootError, Location, Slot
-from terrible.usb import cache
+from terrible.usb import cache, digests
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
+from tests import clock
 
 SLOTS = [Slot(f"node{n}", n, Location(f"1-1.{n}"), "", "") for n in range(1, 5)]
 MIB = 1 << 20
@@ -31,6 +32,7 @@ def bytes_read() -> int:
 async def find(files: BootFiles, name: str, slot: Slot = SLOTS[0]) -> Found:
     found = await files.find(slot, "2710", name)
     assert isinstance(found, Found)
+    await found.digest.wait()
     assert found.digest.known == hashlib.sha256(found.content).hexdigest()
     return found
 
@@ -360,3 +362,69 @@ def test_no_memory_is_this_slots_problem(
     monkeypatch.setattr(os, "preadv", full)
     with pytest.raises(BootError, match=r"base/kernel\.img does not fit into memory"):
         asyncio.run(find(files, "kernel.img"))
+
+
+# -- forgetting ------------------------------------------------------------------------------------
+
+
+def test_an_idle_head_keeps_no_boot_files(tmp_path: Path, files: BootFiles) -> None:
+    async def story() -> list[int]:
+        read: list[int] = []
+        for pause in (0.0, cache.QUIET - 1, cache.QUIET - 1, cache.QUIET + 1):
+            await asyncio.sleep(pause)
+            before = bytes_read()
+            await find(files, "config.txt")
+            read.append((bytes_read() - before) // 50_000)
+        return read
+
+    (tmp_path / "config.txt").write_bytes(b"x" * 50_000)
+    assert clock.run(story()) == [1, 0, 0, 1]
+
+
+def test_what_was_hashed_once_is_not_hashed_again(
+    tmp_path: Path, files: BootFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+    original = digests.sha256
+
+    def counted(data: bytes | bytearray) -> str:
+        hashed.append(len(data))
+        return original(data)
+
+    async def story() -> None:
+        for content in (b"x" * 100_000, b"y" * 100_000):
+            path.with_suffix(".new").write_bytes(content)
+            path.with_suffix(".new").replace(path)
+            for _ in range(3):
+                before = bytes_read()
+                await find(files, "kernel.img")
+                assert bytes_read() - before >= 100_000, "it was forgotten"
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(digests, "sha256", counted)
+    monkeypatch.setattr(cache, "QUIET", 0.0)
+    path = tmp_path / "kernel.img"
+    asyncio.run(story())
+    assert hashed == [100_000, 100_000]
+
+
+def test_nodes_do_not_wait_for_the_hash(
+    tmp_path: Path, files: BootFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def slow_hash(data: bytes | bytearray) -> str:
+        assert go.wait(10)
+        return f"of {len(data)}"
+
+    async def story() -> tuple[str | None, str | None]:
+        found = await files.find(SLOTS[0], "2710", "kernel.img")
+        assert isinstance(found, Found)
+        before = found.digest.known
+        go.set()
+        await found.digest.wait()
+        return before, found.digest.known
+
+    monkeypatch.setattr(digests, "sha256", slow_hash)
+    (tmp_path / "kernel.img").write_bytes(b"x" * 70_000)
+    assert asyncio.run(story()) == (None, "of 70000")

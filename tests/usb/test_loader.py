@@ -22,7 +22,7 @@ from terrible.sim.hub import SimBus
 from terrible.sim.wire import Wire, WireGone
 from terrible.usb import loader, rpiboot
 from terrible.usb.bootfiles import Found, Missing
-from terrible.usb.cache import Digest
+from terrible.usb.digests import Digest
 from tests import clock
 
 LIMITS = Limits()
