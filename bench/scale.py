@@ -24,6 +24,7 @@ from terrible.model import Answer, Limits, Request
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
 from terrible.seams import News
+from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi
 from terrible.state import State
@@ -79,8 +80,8 @@ async def _virtual(slots: int, directory: Path) -> float:
     pis = [Pi(timing=TIMING, order=bootfiles.FIRMWARE) for _ in range(slots)]
     cluster = SimCluster(plugged(pis))
     named = make_slots(cluster.ports)
-    means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, Limits())
-    world = World(cluster.bus, cluster, Unsent(), means)
+    means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, cluster, Limits())
+    world = World(cluster.bus, cluster, SimAlarms(), Unsent(), means)
     running = asyncio.create_task(Agent(world, named, INFO, State(None)).run())
     await asyncio.gather(*(pi.answering(True) for pi in pis))
     began = time.process_time()

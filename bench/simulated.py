@@ -27,6 +27,7 @@ from terrible.config import Config
 from terrible.configfile import load
 from terrible.model import Limits, Location
 from terrible.mqtt.client import MqttBroker
+from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.hub import SimDevice
 from terrible.sim.pi import Pi, Timing
@@ -110,8 +111,9 @@ def _agent(stand: Stand, port: int, directory: Path) -> Agent:
     )
     info, slots = settings.introduction(config), config.named_slots()
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
-    means = Means(settings.files(config, slots), stand.cluster, config.limits)
-    return Agent(World(stand.cluster.bus, stand.cluster, broker, means), slots, info, State(None))
+    means = Means(settings.files(config, slots), stand.cluster, stand.cluster, config.limits)
+    world = World(stand.cluster.bus, stand.cluster, SimAlarms(), broker, means)
+    return Agent(world, slots, info, State(None))
 
 
 def _say(**what: object) -> None:

@@ -17,7 +17,7 @@ from terrible.gate import Gate
 from terrible.model import Code, HostError, Info, Location, Phase, Problem, Slot, Stage
 from terrible.port import Port
 from terrible.requests import Desk
-from terrible.seams import Broker, Bus, Device, HubPort, Power
+from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power
 from terrible.slot import Life
 from terrible.standing import Standing
 from terrible.state import State
@@ -35,6 +35,7 @@ class World:
 
     bus: Bus
     power: Power
+    alarms: Alarms
     broker: Broker
     means: Means
 
@@ -52,7 +53,7 @@ class Agent:
     ) -> None:
         self._world, self._info, self._state, self._newcomer = world, info, state, newcomer
         self._slots = {slot.location: slot for slot in slots}
-        self._gate = Gate(world.means.limits)
+        self._gate = Gate(world.means.limits, world.alarms.undervoltage)
         self.lives: dict[Location, Life] = {}
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -70,9 +71,11 @@ class Agent:
             for slot in self._slots.values():
                 self._add(tasks, slot)
             await self._introduce()
+            self._state.on_problem = lambda: tasks.create_task(self._introduce(), name="introduction")
             desk = Desk(self._world.broker, self._by_name, self._state)
             tasks.create_task(desk.run(tasks), name="requests")
             tasks.create_task(self._pump(tasks), name="bus")
+            tasks.create_task(self._watch_currents(), name="over-current")
             ready()
 
     @property
@@ -105,7 +108,7 @@ class Agent:
         world = self._world
         port = Port(slot.location)
         supply = Supply(slot, port, world.power, self._gate, self._hurt)
-        life = Life(port, supply, world.means, standing)
+        life = Life(port, supply, world.means, standing, self._state)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
         return life
@@ -115,7 +118,15 @@ class Agent:
         switches = {slot.name: await self._world.power.port(slot.location) for slot in slots}
         power = {name: switch.backend for name, switch in switches.items()}
         why = {name: switch.why for name, switch in switches.items()}
-        self._world.broker.tell(replace(self._info, slots=slots, power=power, power_why=why))
+        said = self._state.problem
+        problem = Problem(Code.STATE_FILE, said) if said else None
+        self._world.broker.tell(replace(self._info, slots=slots, power=power, power_why=why, problem=problem))
+
+    async def _watch_currents(self) -> None:
+        """A port that drew too much stays off, whatever its slot is about to do, until it is released."""
+        async for location in self._world.alarms.overcurrents():
+            if (life := self.lives.get(location)) is not None:
+                life.latch(Code.OVERCURRENT)
 
     # -- power and the others -----------------------------------------------------------------------
 

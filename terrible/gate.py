@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from terrible.model import Limits
 from terrible.policy import Schedule
 from terrible.seams import HubPort
 
+WEAK = 2.0
+"""Seconds between two looks at a supply that is too weak (the firmware's own filter takes about one)."""
+
 
 class Gate:
     """All slots of one head pass through here before their port gets power."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, undervoltage: Callable[[], str]) -> None:
         self._schedule = Schedule(limits)
+        self._undervoltage = undervoltage
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
-    async def power_on(self, name: str, port: HubPort, cycle: bool) -> None:
-        """Wait for the slot's turn, then power its port. PowerError if it cannot be powered."""
+    async def power_on(self, name: str, port: HubPort, cycle: bool, held_up: Callable[[str], None]) -> None:
+        """Wait for the slot's turn, then power its port. PowerError if it cannot be powered.
+
+        While the head's own supply is too weak nobody's turn comes; `held_up` is told why.
+        """
         await self._wait_for_own_limits(name, cycle)
         async with self._turn:  # first come, first served
             await self._wait_for_turn(name)
+            while why := self._undervoltage():
+                held_up(why)
+                await asyncio.sleep(WEAK)
             self._schedule.start(name, self._now(), cycle)
         try:
             await port.switch(on=True)
         except BaseException:
             self.done(name)
             raise
+
+    def went_dark(self, name: str) -> None:
+        """The slot's power was cut: its cold boot, if it was in one, is over."""
+        self._schedule.cut(name, self._now())
+        self.done(name)
 
     def done(self, name: str) -> None:
         """The slot's cold boot is over; the next may start."""
@@ -36,7 +52,7 @@ class Gate:
 
     async def _wait_for_own_limits(self, name: str, cycle: bool) -> None:
         """A slot that cycles too often waits outside, so that it holds nobody up."""
-        while cycle and (wait := self._schedule.rest(name, self._now())) > 0:
+        while (wait := self._schedule.rest(name, self._now(), cycle)) > 0:
             await asyncio.sleep(wait)
 
     async def _wait_for_turn(self, name: str) -> None:

@@ -83,6 +83,7 @@ class Code(StrEnum):
     UNDERVOLTAGE = "undervoltage"
     CONFLICT = "conflict"
     DIRTY_CARD = "dirty_card"
+    STATE_FILE = "state_file"
     AGENT_ERROR = "agent_error"
 
 
@@ -143,6 +144,8 @@ class Limits:
     loader_to_gadget: float = 180.0
     first_boot: float = 900.0
     gadget_to_up: float = 120.0
+    shutdown: float = 30.0
+    watchdog: float = 120.0
     off_time: float = 5.0
     attempts: int = 3
     pauses: tuple[float, ...] = (10.0, 30.0, 60.0)
@@ -159,7 +162,8 @@ class Limits:
 class Slot:
     """A configured location and what belongs to it for ever, whichever Pi sits there.
 
-    `mac` is the gadget's own address, `host_mac` that of the head's end of the same link.
+    `mac` is the gadget's own address, `host_mac` that of the head's end of the same link. With `watchdog`
+    a node that does not answer is power-cycled.
     """
 
     name: str
@@ -169,6 +173,7 @@ class Slot:
     host_mac: str
     address: str = ""
     profile: str = ""
+    watchdog: bool = False
 
 
 @dataclass(slots=True)
@@ -253,7 +258,7 @@ class Event:
 class Info:
     """What the agent says of itself once. `session` is new at every start; `started` is Unix time.
 
-    `power` is how each slot is switched, `power_why` the reason for that choice.
+    `power` is how each slot is switched, `power_why` the reason for that choice; `problem` is the head's own.
     """
 
     version: str
@@ -264,6 +269,7 @@ class Info:
     slots: tuple[Slot, ...]
     power: dict[str, str] = field(default_factory=dict)
     power_why: dict[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)

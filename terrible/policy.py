@@ -75,16 +75,25 @@ class Schedule:
     cold: set[str] = field(default_factory=set)
     _last_start: float = float("-inf")
     _cycles: dict[str, deque[float]] = field(default_factory=dict)
+    _dark: dict[str, float] = field(default_factory=dict)
 
-    def rest(self, name: str, now: float) -> float:
-        """Seconds until `name` may be power-cycled again; 0 is now."""
+    def rest(self, name: str, now: float, cycle: bool) -> float:
+        """Seconds until `name` may have power again; 0 is now.
+
+        It stays dark for the off time, so that its capacitors empty; as a cycle, it also waits for its
+        share of the hour.
+        """
+        times = [now, self._dark.get(name, float("-inf")) + self.limits.off_time]
         past = self._cycles.get(name)
-        if not past:
-            return 0.0
-        times = [past[-1] + self.limits.cycle_every]
-        if len(past) >= self.limits.cycles_per_hour:
-            times.append(past[0] + HOUR)
-        return max(0.0, max(times) - now)
+        if cycle and past:
+            times.append(past[-1] + self.limits.cycle_every)
+            if len(past) >= self.limits.cycles_per_hour:
+                times.append(past[0] + HOUR)
+        return max(times) - now
+
+    def cut(self, name: str, now: float) -> None:
+        """`name` lost its power now."""
+        self._dark[name] = now
 
     def wait(self, name: str, now: float) -> float | None:
         """Seconds until one more port may be powered on: 0 is now, None is when a cold boot ends."""

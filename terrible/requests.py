@@ -50,6 +50,10 @@ class Desk:
             names = expand(request.slots, list(lives))
         except UnknownSlot as error:
             raise Refused("unknown_slot", str(error)) from None
+        if action in ("on", "cycle", "boot"):
+            for name in names:
+                if (held := lives[name].latched) is not None:
+                    raise Refused(str(held.code), f"{name}: {held.message}")
         if busy := [name for name in names if lives[name].busy]:
             raise Refused("busy", f"{', '.join(busy)}: another operation is running")
         if action in ("on", "off", "boot"):

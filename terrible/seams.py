@@ -104,6 +104,13 @@ class Power(Protocol):
         """The best switch that works there; one whose `affects` is empty where there is none."""
 
 
+class Shutdown(Protocol):
+    """Asks a node to end in order before its power is cut."""
+
+    async def shut_down(self, slot: Slot) -> None:
+        """Return once the node has been told; BootError where it could not be. The caller limits the wait."""
+
+
 class Alarms(Protocol):
     """What the hardware complains about by itself."""
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ class State:
     """Wishes, latches and verdicts. A slot that nobody spoke of is wished on, and holds no latch.
 
     `path` None remembers nothing beyond this process: an agent without a configuration has no state.
-    `problem` is one sentence while the file could not be read or cannot be written, else empty.
+    `problem` is one sentence while the file could not be read or cannot be written, else empty;
+    `on_problem` is called when it changes.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.problem = ""
+        self.on_problem: Callable[[], object] = lambda: None
         held = self._read() if path else {}
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
@@ -88,10 +90,16 @@ class State:
         try:
             _replace(self._path, json.dumps(self._held(), sort_keys=True))
         except OSError as error:
-            self.problem = f"cannot remember wishes in {self._path}: {error.strerror}"
-            log.warning(self.problem)
+            self._complain(f"cannot remember wishes in {self._path}: {error.strerror}")
         else:
-            self.problem = ""
+            self._complain("")
+
+    def _complain(self, problem: str) -> None:
+        if problem:
+            log.warning(problem)
+        if problem != self.problem:
+            self.problem = problem
+            self.on_problem()
 
     def _read(self) -> dict[str, Any]:
         assert self._path is not None
@@ -111,8 +119,7 @@ class State:
     def _set_aside(self, path: Path, why: Exception) -> None:
         """A damaged file is kept for people to look at; where even that fails, it stays where it is."""
         aside = path.with_suffix(".damaged")
-        self.problem = f"{path} cannot be read ({why}); it is kept as {aside.name}"
-        log.warning(self.problem)
+        self._complain(f"{path} cannot be read ({why}); it is kept as {aside.name}")
         with contextlib.suppress(OSError):
             path.replace(aside)
 

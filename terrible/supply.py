@@ -21,20 +21,30 @@ class Supply:
         self._slot, self._port, self._power, self._gate, self._hurt = slot, port, power, gate, hurt
         self._powered_at = float("-inf")
 
-    async def cut(self, force: bool) -> None:
-        """Power off; PowerError where that cannot be done, or would hurt somebody else."""
+    async def check(self, force: bool) -> HubPort:
+        """The switch; PowerError where there is none, or cutting would hurt somebody else."""
         switch = await self._power.port(self._slot.location)
+        if not switch.affects():
+            raise PowerError(switch.why)
         if hurt := self._hurt(self._slot, switch, force):
             who = ", ".join(hurt)
             raise PowerError(f"cutting {self._slot.location} would also cut {who}", Code.POWER_PROTECTED)
+        return switch
+
+    async def cut(self, force: bool) -> None:
+        """Power off; PowerError where that cannot be done, or would hurt somebody else."""
+        switch = await self.check(force)
         await switch.switch(on=False)
         self._port.went_dark()
-        self.settled()
+        self._gate.went_dark(self._slot.name)
 
-    async def give(self, cycle: bool) -> None:
-        """Power on when it is this slot's turn; PowerError where the port stays dark."""
+    async def give(self, cycle: bool, held_up: Callable[[str], None]) -> None:
+        """Power on when it is this slot's turn; PowerError where the port stays dark.
+
+        `held_up` is told why, while the head's own supply is too weak for one more.
+        """
         switch = await self._power.port(self._slot.location)
-        await self._gate.power_on(self._slot.name, switch, cycle)
+        await self._gate.power_on(self._slot.name, switch, cycle, held_up)
         self._powered_at = asyncio.get_running_loop().time()
 
     async def is_off(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from terrible.agent import Agent, World
@@ -24,6 +24,7 @@ from terrible.model import (
 )
 from terrible.net import addresses
 from terrible.seams import News
+from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi
 from terrible.state import State
@@ -104,6 +105,7 @@ class Rig:
     broker: MemoryBroker
     cluster: SimCluster
     slots: list[Slot]
+    alarms: SimAlarms
 
     def pi(self, number: int) -> Pi:
         return self.cluster.pi(self.slots[number - 1].location)
@@ -157,16 +159,18 @@ async def cluster(
     ganged: bool = False,
     state: State | None = None,
     sim: SimCluster | None = None,
+    watchdog: bool = False,
 ) -> AsyncIterator[Rig]:
     """An agent over these Pis, each in a port of the hub at 1-1. It stops with the block."""
     sim = sim or SimCluster(plugged(pis), ganged=ganged)
-    slots = make_slots(sim.ports)
+    slots = [replace(slot, watchdog=watchdog) for slot in make_slots(sim.ports)]
     broker = MemoryBroker()
-    means = Means(BootFiles(Roots(base), slots, "test"), sim, limits or Limits())
-    agent = Agent(World(sim.bus, sim, broker, means), slots, INFO, state or State(None))
+    alarms = SimAlarms()
+    means = Means(BootFiles(Roots(base), slots, "test"), sim, sim, limits or Limits())
+    agent = Agent(World(sim.bus, sim, alarms, broker, means), slots, INFO, state or State(None))
     running = asyncio.create_task(agent.run())
     try:
-        yield Rig(agent, broker, sim, slots)
+        yield Rig(agent, broker, sim, slots, alarms)
     finally:
         if not running.done():
             running.cancel()

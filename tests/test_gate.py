@@ -15,7 +15,7 @@ from terrible.model import Limits, Location, PowerError
 from terrible.policy import HOUR
 from tests import clock
 
-ROUNDS = 10_000 if os.environ.get("LONG") == "1" else 1_000
+ROUNDS = 100_000 if os.environ.get("LONG") == "1" else 10_000
 TINY = 1e-6
 """Seconds that sums of floats may be off."""
 
@@ -45,17 +45,22 @@ class Port:
         return None
 
 
+def strong() -> str:
+    """Nothing is wrong with the head's supply."""
+    return ""
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
 def test_ports_are_powered_a_stagger_apart_in_the_order_of_asking() -> None:
     async def story() -> None:
-        gate, port = Gate(Limits(stagger=1.0)), Port(takes=5.0)
+        gate, port = Gate(Limits(stagger=1.0), strong), Port(takes=5.0)
         order: list[str] = []
 
         async def slot(name: str) -> None:
-            await gate.power_on(name, port, cycle=False)
+            await gate.power_on(name, port, cycle=False, held_up=print)
             order.append(name)
 
         await asyncio.gather(*(slot(f"node{n}") for n in range(1, 5)))
@@ -67,10 +72,10 @@ def test_ports_are_powered_a_stagger_apart_in_the_order_of_asking() -> None:
 
 def test_the_next_cold_boot_begins_when_one_is_over() -> None:
     async def story() -> None:
-        gate, port = Gate(Limits(cold_boots=2)), Port()
+        gate, port = Gate(Limits(cold_boots=2), strong), Port()
         for name in ("node1", "node2"):
-            await gate.power_on(name, port, cycle=False)
-        third = asyncio.create_task(gate.power_on("node3", port, cycle=False))
+            await gate.power_on(name, port, cycle=False, held_up=print)
+        third = asyncio.create_task(gate.power_on("node3", port, cycle=False, held_up=print))
         await asyncio.sleep(1000)
         assert len(port.times) == 2
         gate.done("node1")
@@ -83,14 +88,14 @@ def test_the_next_cold_boot_begins_when_one_is_over() -> None:
 
 def test_nobody_slips_in_before_whoever_waits_longest() -> None:
     async def story() -> None:
-        gate, port, hasty = Gate(Limits(cold_boots=1)), Port(), Port()
-        await gate.power_on("node1", port, cycle=False)
-        second = asyncio.create_task(gate.power_on("node2", port, cycle=False))
+        gate, port, hasty = Gate(Limits(cold_boots=1), strong), Port(), Port()
+        await gate.power_on("node1", port, cycle=False, held_up=print)
+        second = asyncio.create_task(gate.power_on("node2", port, cycle=False, held_up=print))
         await asyncio.sleep(10)
         gate.done("node1")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
-                await gate.power_on("node3", hasty, cycle=False)
+                await gate.power_on("node3", hasty, cycle=False, held_up=print)
         await second
         assert (port.times, hasty.times) == ([0, 10], [])
 
@@ -99,11 +104,11 @@ def test_nobody_slips_in_before_whoever_waits_longest() -> None:
 
 def test_a_slot_that_cycles_too_often_waits_aside() -> None:
     async def story() -> None:
-        gate, restless, other = Gate(Limits(cycle_every=30.0)), Port(), Port()
-        await gate.power_on("node1", restless, cycle=True)
-        again = asyncio.create_task(gate.power_on("node1", restless, cycle=True))
+        gate, restless, other = Gate(Limits(cycle_every=30.0), strong), Port(), Port()
+        await gate.power_on("node1", restless, cycle=True, held_up=print)
+        again = asyncio.create_task(gate.power_on("node1", restless, cycle=True, held_up=print))
         await asyncio.sleep(5)
-        await gate.power_on("node2", other, cycle=True)
+        await gate.power_on("node2", other, cycle=True, held_up=print)
         assert now() == 5
         await again
         assert restless.times == [0, 30]
@@ -113,11 +118,11 @@ def test_a_slot_that_cycles_too_often_waits_aside() -> None:
 
 def test_a_switch_that_fails_frees_its_place() -> None:
     async def story() -> None:
-        gate = Gate(Limits(cold_boots=1))
+        gate = Gate(Limits(cold_boots=1), strong)
         for _ in range(3):
             with pytest.raises(PowerError):
-                await gate.power_on("node1", Port(fails=1), cycle=False)
-        await gate.power_on("node2", Port(), cycle=False)
+                await gate.power_on("node1", Port(fails=1), cycle=False, held_up=print)
+        await gate.power_on("node2", Port(), cycle=False, held_up=print)
         assert now() == 3
 
     clock.run(story())
@@ -128,10 +133,10 @@ def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
     """It is cancelled while it waits in the line, for its turn, or for the switch."""
 
     async def story() -> None:
-        gate = Gate(Limits(cold_boots=1, stagger=1.0))
-        first = asyncio.create_task(gate.power_on("node1", Port(takes=1.0), cycle=False))
-        second = asyncio.create_task(gate.power_on("node2", Port(takes=1.0), cycle=False))
-        third = asyncio.create_task(gate.power_on("node3", Port(takes=1.0), cycle=False))
+        gate = Gate(Limits(cold_boots=1, stagger=1.0), strong)
+        first = asyncio.create_task(gate.power_on("node1", Port(takes=1.0), cycle=False, held_up=print))
+        second = asyncio.create_task(gate.power_on("node2", Port(takes=1.0), cycle=False, held_up=print))
+        third = asyncio.create_task(gate.power_on("node3", Port(takes=1.0), cycle=False, held_up=print))
         asyncio.get_running_loop().call_later(1.0, gate.done, "node1")
         await asyncio.sleep(seconds)
         first.cancel()
@@ -139,8 +144,36 @@ def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
         third.cancel()
         await asyncio.wait({first, second, third})
         gate.done("node1")
-        await gate.power_on("node4", Port(), cycle=False)
+        await gate.power_on("node4", Port(), cycle=False, held_up=print)
         assert now() <= seconds + 1.0 + TINY
+
+    clock.run(story())
+
+
+def test_a_weak_supply_stops_the_line_and_says_so() -> None:
+    async def story() -> None:
+        weak = ["the head has under-voltage"]
+        gate, first, second = Gate(Limits(), lambda: weak[0]), Port(), Port()
+        said: list[str] = []
+        asyncio.get_running_loop().call_later(7.0, weak.__setitem__, 0, "")
+        await asyncio.gather(
+            gate.power_on("node1", first, cycle=False, held_up=said.append),
+            gate.power_on("node2", second, cycle=False, held_up=said.append),
+        )
+        assert first.times[0] >= 7.0
+        assert second.times[0] >= first.times[0] + 1.0
+        assert set(said) == {"the head has under-voltage"}
+
+    clock.run(story())
+
+
+def test_a_port_stays_dark_for_its_time_whoever_wants_it_on() -> None:
+    async def story() -> None:
+        gate, port = Gate(Limits(off_time=5.0), strong), Port()
+        gate.went_dark("node1")
+        await asyncio.sleep(2)
+        await gate.power_on("node1", port, cycle=False, held_up=print)
+        assert port.times == [5.0]
 
     clock.run(story())
 
@@ -149,7 +182,7 @@ def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
 
 
 class Cluster:
-    """Slots that power on, boot for a while, fail, give up and start over, and what came of it."""
+    """Slots that power on, boot for a while, fail, go dark, give up and start over, and what came of it."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -158,10 +191,18 @@ class Cluster:
             cold_boots=dice.randint(1, 4),
             cycle_every=dice.choice([5.0, 30.0, 300.0]),
             cycles_per_hour=dice.randint(1, 5),
+            off_time=dice.choice([0.0, 5.0, 40.0]),
         )
-        self.gate = Gate(self.limits)
+        self.gate = Gate(self.limits, self.undervoltage)
+        self.weak = [dice.uniform(0, 600) for _ in range(dice.randint(0, 3))]
         self.cold: set[str] = set()
+        self.dark: dict[str, float] = {}
+        self.held: list[str] = []
         self.on: list[float] = []
+
+    def undervoltage(self) -> str:
+        """A few times the supply is too weak for 20 s."""
+        return "weak" if any(start <= now() < start + 20 for start in self.weak) else ""
 
     async def slot(self, name: str) -> None:
         cycles: list[float] = []
@@ -179,7 +220,7 @@ class Cluster:
         patience = self.dice.choice([1.0, 10.0, 10_000.0, None])
         try:
             async with asyncio.timeout(patience):
-                await self.gate.power_on(name, Watched(self, name, port), cycle)
+                await self.gate.power_on(name, Watched(self, name, port), cycle, held_up=self.held.append)
         except (PowerError, TimeoutError):
             self.cold.discard(name)
             return
@@ -190,7 +231,11 @@ class Cluster:
             await asyncio.sleep(self.dice.choice([0.0, 3.0, 60.0]))
         finally:
             self.cold.discard(name)
-            self.gate.done(name)
+            if self.dice.random() < 0.5:
+                self.gate.done(name)
+            else:
+                self.dark[name] = now()
+                self.gate.went_dark(name)
 
     def _check(self, cycles: list[float]) -> None:
         for before, after in itertools.pairwise(cycles):
@@ -200,6 +245,8 @@ class Cluster:
 
     def powers(self, name: str) -> None:
         """The gate lets this slot have power now."""
+        assert now() - self.dark.get(name, -HOUR) >= self.limits.off_time - TINY, "not dark for long enough"
+        assert not self.undervoltage(), "the supply is too weak"
         if self.on:
             assert now() - self.on[-1] >= self.limits.stagger - TINY, "two at once"
         self.on.append(now())
@@ -241,7 +288,7 @@ async def live(dice: random.Random) -> int:
     return len(cluster.on)
 
 
-def test_no_interleaving_breaks_stagger_cold_boots_or_the_rate_of_cycles() -> None:
+def test_no_interleaving_breaks_any_limit_of_power() -> None:
     seed = int(os.environ.get("SEED", random.randrange(10**6)))
     power_ons = sum(clock.run(live(random.Random(seed + number))) for number in range(ROUNDS))
     print(f"seed {seed}, {ROUNDS} interleavings with {power_ons} power-ons")

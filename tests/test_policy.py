@@ -164,20 +164,20 @@ def test_a_cold_boot_more_has_to_wait_for_the_end_of_one() -> None:
 
 def test_cycles_of_a_slot_are_apart_and_few_in_any_hour() -> None:
     schedule = Schedule(Limits(cycle_every=30.0, cycles_per_hour=3))
-    assert schedule.rest("node1", 0.0) == 0
+    assert schedule.rest("node1", 0.0, cycle=True) == 0
     for second in (0.0, 30.0, 100.0):
-        assert schedule.rest("node1", second) == 0
+        assert schedule.rest("node1", second, cycle=True) == 0
         schedule.start("node1", second, cycle=True)
-        assert schedule.rest("node1", second + 10) >= 20
-    assert schedule.rest("node1", 110.0) == HOUR - 110
-    assert schedule.rest("node1", HOUR) == 0
+        assert schedule.rest("node1", second + 10, cycle=True) >= 20
+    assert schedule.rest("node1", 110.0, cycle=True) == HOUR - 110
+    assert schedule.rest("node1", HOUR, cycle=True) == 0
     schedule.start("node1", HOUR, cycle=True)
-    assert schedule.rest("node1", HOUR + 1) == 29
-    assert schedule.rest("node1", HOUR + 29.5) == 0.5
-    assert schedule.rest("node2", 110.0) == 0, "another slot's cycles are its own affair"
+    assert schedule.rest("node1", HOUR + 1, cycle=True) == 29
+    assert schedule.rest("node1", HOUR + 29.5, cycle=True) == 0.5
+    assert schedule.rest("node2", 110.0, cycle=True) == 0, "another slot's cycles are its own affair"
 
 
 def test_a_first_power_on_is_no_cycle() -> None:
     schedule = Schedule(LIMITS)
     schedule.start("node1", 0.0, cycle=False)
-    assert schedule.rest("node1", 0.0) == 0
+    assert schedule.rest("node1", 0.0, cycle=True) == 0

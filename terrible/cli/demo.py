@@ -26,6 +26,7 @@ from terrible.configfile import load
 from terrible.model import Limits, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker
+from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.files import write_boot_files
@@ -78,8 +79,8 @@ async def cluster(demo: Demo, base: Path, address: BrokerAddress) -> AsyncIterat
     info = settings.introduction(config)
     slots = config.named_slots()
     cluster = SimCluster(plugged(pis(demo)), rate=RATE * demo.speed)
-    means = Means(settings.files(config, slots), cluster, config.limits)
-    world = World(cluster.bus, cluster, MqttBroker(address, CLUSTER, info.session), means)
+    means = Means(settings.files(config, slots), cluster, cluster, config.limits)
+    world = World(cluster.bus, cluster, SimAlarms(), MqttBroker(address, CLUSTER, info.session), means)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
         yield

@@ -1,6 +1,9 @@
-"""Power for an agent without a configuration: it switches nothing."""
+"""Power for an agent without a configuration: it switches nothing, and hears no alarm."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
 
 from terrible.model import Location
 from terrible.power.select import NoSwitch
@@ -13,3 +16,16 @@ class NoPower:
     async def port(self, location: Location) -> HubPort:
         """A port that stays as it is."""
         return NoSwitch(f"{location} is no configured slot; without a configuration no power is switched")
+
+
+class NoAlarms:
+    """Nothing that could be cut, so nothing to listen for."""
+
+    async def overcurrents(self) -> AsyncIterator[Location]:
+        """Never one."""
+        await asyncio.Event().wait()
+        yield Location("1-1")  # never: it makes this an iterator
+
+    def undervoltage(self) -> str:
+        """Nothing waits for power, so nothing is asked."""
+        return ""

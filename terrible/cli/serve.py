@@ -16,7 +16,7 @@ from terrible import __version__, lock
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.loop import complain, run
-from terrible.cli.nopower import NoPower
+from terrible.cli.nopower import NoAlarms, NoPower
 from terrible.model import (
     Answer,
     Info,
@@ -31,6 +31,7 @@ from terrible.model import (
 )
 from terrible.net import addresses
 from terrible.net.direct import GadgetSeen
+from terrible.net.shutdown import ShutdownCommand
 from terrible.seams import News
 from terrible.state import State
 from terrible.usb.bootfiles import BootFiles
@@ -65,7 +66,8 @@ async def _serve(options: argparse.Namespace, tally: Tally) -> None:
         bus = UsbBus()
         try:
             files = BootFiles(Roots(options.directory, overlay=options.overlay), [], "serve")
-            world = World(bus, NoPower(), tally, Means(files, GadgetSeen(), Limits()))
+            means = Means(files, GadgetSeen(), ShutdownCommand((), {}), Limits())
+            world = World(bus, NoPower(), NoAlarms(), tally, means)
             info = Info(__version__, "serve", socket.gethostname(), "serve", time.time(), ())
             agent = Agent(world, [], info, State(None), slot_at)
             print(f"waiting for Pis; files from {options.directory}", flush=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from terrible.model import Location, Slot
 from terrible.seams import Device, HubPort
-from terrible.sim.hub import SimBus, SimPort
+from terrible.sim.hub import SimBus
 from terrible.sim.pi import Pi
+from terrible.sim.port import SimPort
 
 
 class SimCluster:
@@ -32,13 +33,49 @@ class SimCluster:
         return pi
 
     async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
-        """The node answers as soon as its kernel is alive (seams.Network)."""
-        await self.pi(slot.location).answering(True)
+        """The node answers as soon as its kernel is alive (seams.Network); an empty port never does."""
+        await self._answering(slot, True)
         return (slot.address,) if slot.address else ()
 
     async def lost(self, slot: Slot) -> None:
         """Return when the node has hung."""
-        await self.pi(slot.location).answering(False)
+        await self._answering(slot, False)
+
+    async def _answering(self, slot: Slot, wanted: bool) -> None:
+        pi = self.ports[slot.location].pi
+        if pi is not None:
+            await pi.answering(wanted)
+        elif wanted:
+            await asyncio.Event().wait()
+
+    async def shut_down(self, slot: Slot) -> None:
+        """A node that answers takes the order (seams.Shutdown); one that hangs does not."""
+        await self._answering(slot, True)
+        self.pi(slot.location).tell("poweroff")
+
+    # -- what people and hubs do to all of it -------------------------------------------------------
+
+    async def swap(self, one: Location, other: Location) -> None:
+        """Somebody pulls two Pis out and puts each where the other was."""
+        ports = self.ports[one], self.ports[other]
+        for port in ports:
+            await port.stop()
+        ports[0].pi, ports[1].pi = ports[1].pi, ports[0].pi
+        for port in ports:
+            port.start()
+
+    async def reset(self) -> None:
+        """The hub is reset: every port drops and comes back."""
+        for port in self.ports.values():
+            await port.reset()
+
+    async def replug(self, seconds: float) -> None:
+        """The hub is pulled out with all that is on it; put back, the kernel powers every port."""
+        for port in self.ports.values():
+            await port.drop()
+        await asyncio.sleep(seconds)
+        for port in self.ports.values():
+            await port.power(True)
 
     async def close(self) -> None:
         """Cut all power."""

@@ -1,0 +1,273 @@
+"""What is done for one slot: keep it up, or keep it off, whatever its port shows and however boots end.
+
+Both are coroutines that never end by themselves; whoever changes the wish cancels one and starts the
+other. Nothing is carried over that the port does not show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from terrible import policy
+from terrible.attempt import Attempt
+from terrible.boot import Means, boot
+from terrible.model import BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
+from terrible.port import Port, while_there
+from terrible.seams import Device
+from terrible.standing import Standing
+from terrible.supply import Supply
+
+UNSERVED = frozenset({Phase.ROM, Phase.LOADING})
+"""Phases in which a Pi depends on being served, and must not be left powered without an agent."""
+
+
+class Pursuit:
+    """One slot's. `ended` is told of each outcome: None, or why what was asked for was not done."""
+
+    def __init__(
+        self,
+        port: Port,
+        supply: Supply,
+        means: Means,
+        standing: Standing,
+        ended: Callable[[Problem | None], None],
+    ) -> None:
+        self.port, self.standing = port, standing
+        self._slot = standing.report.slot
+        self._supply, self._means, self._ended = supply, means, ended
+        self._limits = means.limits
+        self._attempts = self._failures = self._flaps = 0
+        self._due: Callable[[], float] | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the slot is."""
+        return self.standing.report.phase
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a boot waits longer than its limits allow: a fault of ours, for the watchdog."""
+        return self._due is not None and asyncio.get_running_loop().time() > self._due()
+
+    def forgive(self) -> None:
+        """A person asked: earlier failures count no longer."""
+        self._failures = 0
+
+    # -- off ----------------------------------------------------------------------------------------
+
+    async def stay_off(self, force: bool) -> None:
+        """Shut the node down, cut its power and leave it so. Without a switch, say that; the wish stands."""
+        try:
+            await self._cut_gently(force)
+        except PowerError as error:
+            self._supply.settled()
+            self.standing.say(self.phase, error.problem)
+            self._ended(error.problem)
+        else:
+            self.standing.say(Phase.OFF)
+            self._ended(None)
+        await asyncio.Event().wait()
+
+    async def stay_latched(self, why: Problem) -> None:
+        """Cut the power at once and leave it so until a person lets go."""
+        if await self._try_to_cut():
+            self.standing.say(Phase.OFF, why)
+        else:
+            refused = self.standing.report.problem
+            message = f"{why.message}; {refused.message}" if refused else why.message
+            self.standing.say(self.phase, Problem(why.code, message))
+        self._ended(why)
+        await asyncio.Event().wait()
+
+    async def _cut_gently(self, force: bool) -> None:
+        """By a person's wish: first the node may end in order, unless that cannot lead to a cut anyway."""
+        await self._supply.check(force)
+        device = self.port.device
+        if not force and device is not None and device.stage is Stage.GADGET:
+            try:
+                async with asyncio.timeout(self._limits.shutdown):
+                    await self._means.shutdown.shut_down(self._slot)
+                    await device.left()
+            except TimeoutError:
+                self.standing.happened("shutdown", f"it did not shut down in {self._limits.shutdown:g} s")
+            except BootError as error:
+                self.standing.happened("shutdown", error.problem.message)
+        await self._cut(force)
+
+    async def _cut(self, force: bool) -> None:
+        await self._supply.cut(force)
+        self.standing.say(self.phase, self.standing.report.problem, power=False)
+
+    # -- on -----------------------------------------------------------------------------------------
+
+    async def stay_on(self, cycle: bool, force: bool) -> None:
+        """Take the slot to `up`, keep it there, and bring it back when it fails."""
+        if cycle:
+            await self._cycle_for(force)
+        elif self.port.device is None and await self._supply.is_off():
+            await self._power_on(cycle=False)
+        while True:
+            await asyncio.sleep(policy.settle(self._flaps))
+            await self._arrival()
+            device = await self._attempt()
+            if device is not None:
+                self._failures = self._flaps = 0
+                await self._while_running(device)
+
+    async def _cycle_for(self, force: bool) -> None:
+        """A person asked for it: a refusal ends the order, not the slot."""
+        try:
+            await self._cut_gently(force)
+        except PowerError as error:
+            self.standing.say(self.phase, error.problem, addresses=self.standing.report.addresses)
+            self._ended(error.problem)
+        else:
+            self.standing.say(Phase.OFF)
+            await self._power_on(cycle=True)
+
+    async def _power_on(self, cycle: bool) -> None:
+        try:
+            await self._supply.give(cycle, held_up=self._held_up)
+        except PowerError as error:
+            self.standing.say(self.phase, error.problem)
+        else:
+            self.standing.say(Phase.WAITING, power=True)
+
+    def _held_up(self, why: str) -> None:
+        self.standing.say(self.phase, Problem(Code.UNDERVOLTAGE, why))
+
+    async def _arrival(self) -> None:
+        """Return when the port shows something. A slot that stays empty has not failed."""
+        try:
+            async with asyncio.timeout(self._limits.power_on_to_rom):
+                await self.port.shows()
+        except TimeoutError:
+            self._found_empty()
+            await self.port.shows()
+
+    def _found_empty(self) -> None:
+        was_up = self.phase in (Phase.UP, Phase.LOST, Phase.HALTED)
+        self._failures = self._flaps = 0
+        self._supply.settled()
+        self.standing.say(Phase.HALTED if was_up else Phase.WAITING, self.standing.report.problem)
+        limit = self._limits.power_on_to_rom
+        self._ended(Problem(Code.BOOT_FAILED, f"nothing showed up at {self._slot.location} in {limit:g} s"))
+
+    async def _attempt(self) -> Device | None:
+        """Boot once; None where that failed, after doing what the policy says about it."""
+        self._attempts += 1
+        attempt = Attempt(self._slot, self._attempts, self.standing)
+        self._due = attempt.due
+        try:
+            device = await boot(self.port, self._means, attempt)
+            await attempt.hashed()
+        except DeviceLeft as error:
+            self._left(attempt, error)
+        except BootError as error:
+            self.standing.attempted(attempt.closed("failed", error.problem.message))
+            await self._recover(error.problem)
+        except asyncio.CancelledError:
+            self.standing.attempted(attempt.closed("stopped"))
+            raise
+        else:
+            self._booted(device, attempt)
+            return device
+        finally:
+            self._due = None
+        return None
+
+    def _booted(self, device: Device, attempt: Attempt) -> None:
+        self._supply.settled()
+        outcome = {Stage.GADGET: Phase.UP, Stage.DISK: Phase.DISK}.get(device.stage)
+        if outcome is None:
+            stranger = f"{device.descriptors} at {self._slot.location} is no Pi; it is left alone"
+            self.standing.say(Phase.WAITING, Problem(Code.CONFLICT, stranger))
+        else:
+            self.standing.say(outcome, addresses=attempt.addresses, power=True, attempt=self._attempts)
+        self.standing.attempted(attempt.closed(str(outcome or device.stage)))
+        self._ended(None)
+
+    def _left(self, attempt: Attempt, error: DeviceLeft) -> None:
+        """Pulled out in the middle: no failure of the node. A plug that keeps doing it is let settle."""
+        self._flaps += 1
+        self.standing.say(Phase.WAITING)
+        if self._flaps <= 2:
+            self.standing.attempted(attempt.closed("left", error.problem.message))
+
+    # -- while it runs ------------------------------------------------------------------------------
+
+    async def _while_running(self, device: Device) -> None:
+        """The node runs by itself: tell when it no longer answers; return when it has left, or lost power."""
+        try:
+            while device.stage is Stage.GADGET:
+                await while_there(device, self._means.network.lost(self._slot))
+                self.standing.say(Phase.LOST)
+                limit = self._limits.watchdog if self._slot.watchdog else None
+                if await self._answers_again(device, limit):
+                    continue
+                if await self._bite():
+                    return
+                await self._answers_again(device, None)
+            await device.left()
+        except DeviceLeft:
+            return
+
+    async def _answers_again(self, device: Device, limit: float | None) -> bool:
+        """Whether it did within the limit, if there is one."""
+        try:
+            async with asyncio.timeout(limit):
+                addresses = await while_there(device, self._means.network.reachable(self._slot, device))
+        except TimeoutError:
+            return False
+        self.standing.say(Phase.UP, addresses=addresses)
+        return True
+
+    async def _bite(self) -> bool:
+        """The watchdog's: cycle a node that hangs; False where its power cannot be cut."""
+        self.standing.happened("watchdog", f"no answer for {self._limits.watchdog:g} s")
+        if not await self._try_to_cut():
+            return False
+        await self._power_on(cycle=True)
+        return True
+
+    # -- recovery -----------------------------------------------------------------------------------
+
+    async def _recover(self, problem: Problem) -> None:
+        """After a failed attempt: power off for a while and on again, or give up until something changes."""
+        self._failures += 1
+        self._ended(problem)
+        failed = self.port.device
+        if policy.gives_up(self._failures, self._limits):
+            self.standing.say(Phase.QUARANTINED, problem)
+            await self._try_to_cut()
+            await self.port.shows(other_than=failed)
+            self._failures = 0
+            return
+        self.standing.say(Phase.FAILED, problem)
+        dark = await self._try_to_cut()
+        await asyncio.sleep(policy.pause(self._failures, self._limits))
+        if dark:
+            await self._power_on(cycle=True)
+
+    async def _try_to_cut(self) -> bool:
+        """Cut the power where that hurts nobody; a pause then is spent dark, never in an unserved ROM."""
+        try:
+            await self._cut(force=False)
+        except PowerError as error:
+            self.standing.say(self.phase, error.problem)
+            self._supply.settled()
+            return False
+        return True
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    async def leave(self, shown: Stage | None) -> None:
+        """The agent stops, and the port shows this: leave no Pi powered that waits to be served.
+
+        Call it after the pursuit has ended.
+        """
+        about_to_show = self._supply.given_within(self._limits.power_on_to_rom)
+        waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and about_to_show)
+        if waits or shown in (Stage.ROM, Stage.LOADER):
+            await self._try_to_cut()
