@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from itertools import count
 
 from terrible.mqtt.payloads import Publication
-from terrible.mqtt.topics import Topics
+from terrible.mqtt.topics import Kind, Topics
 
 Key = str | int
 """A topic where only the latest counts, a serial number where each does."""
@@ -26,6 +26,7 @@ class Outbox:
         self.tree: dict[str, Publication] = {}
         self.dropped = 0
         self._topics = topics
+        self._summary = topics.of(Kind.SUMMARY)
         self._serial = count()
         self._queue: deque[int] = deque()
         self._waiting: OrderedDict[Key, Publication] = OrderedDict()
@@ -41,6 +42,8 @@ class Outbox:
             self._enqueue(publication)
         elif self._is_news(publication):
             self._waiting[publication.topic] = publication
+            if publication.topic == self._summary:  # nobody's news waits behind the sum of all news
+                self._waiting.move_to_end(publication.topic)
         if self._waiting:
             self._filled.set()
 

@@ -52,6 +52,15 @@ def test_the_latest_of_a_topic_wins_and_each_event_counts() -> None:
     run(test())
 
 
+def test_no_news_waits_behind_the_summary() -> None:
+    async def test() -> None:
+        later = Publication(SUMMARY.topic, b"t")
+        outbox = filled(state("a"), SUMMARY, state("b"), later, state("c"))
+        assert await drained(outbox) == [state("a"), state("b"), later, state("c")]
+
+    run(test())
+
+
 def test_what_is_said_already_is_not_said_again() -> None:
     async def test() -> None:
         outbox = filled(state("a"), progress(b"1"))
