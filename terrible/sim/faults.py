@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -59,3 +59,68 @@ HOSTILE_NAMES = (
     "./../etc/hostname",
 )
 """Names that lead out of every layer, to a FIFO, or to a directory."""
+
+
+class Error(StrEnum):
+    """How a single transfer can fail: what libusb calls TIMEOUT, PIPE, NO_DEVICE, IO and OVERFLOW."""
+
+    TIMEOUT = "timeout"
+    STALL = "stall"
+    GONE = "gone"
+    IO = "io"
+    OVERFLOW = "overflow"
+
+
+@dataclass
+class Break:
+    """The n-th message (from 0) of every start of the Pi fails so, until it has failed `times` times."""
+
+    message: int
+    error: Error
+    times: int | None = 1
+
+
+@dataclass
+class Cable:
+    """What lies between a port and its Pi: counts the messages since the Pi started, and breaks some."""
+
+    breaks: list[Break] = field(default_factory=list)
+    messages: int = 0
+
+    def passes(self) -> Error | None:
+        """How the message that is due now fails; None where it gets through."""
+        number, self.messages = self.messages, self.messages + 1
+        for broken in self.breaks:
+            if broken.message == number and broken.times != 0:
+                broken.times = None if broken.times is None else broken.times - 1
+                return broken.error
+        return None
+
+
+HEAL_EVERY = 10.0
+"""Seconds between two looks at sysfs (`usb.bus`); what is missed twice in a row is fetched."""
+MOMENT = 0.2
+"""Seconds by which events were seen to be late."""
+
+
+@dataclass
+class Hearing:
+    """How well the bus hears: of each event, whether it comes late, or is lost until a look heals it."""
+
+    dice: random.Random = field(default_factory=random.Random)
+    late: float = 0.0
+    lost: float = 0.0
+
+    def arrival(self) -> float:
+        """Seconds until an arrival is heard of; a lost one is found at the second look."""
+        return self._delay(HEAL_EVERY, 2 * HEAL_EVERY)
+
+    def leaving(self) -> float:
+        """Seconds until somebody hears that a device left."""
+        return self._delay(0.0, HEAL_EVERY)
+
+    def _delay(self, least: float, most: float) -> float:
+        chance = self.dice.random()
+        if chance < self.lost:
+            return self.dice.uniform(least, most)
+        return self.dice.uniform(0.0, MOMENT) if chance < self.lost + self.late else 0.0

@@ -74,7 +74,10 @@ class Timing:
 
 @dataclass
 class Pi:
-    """A board: what it is, how fast, what is wrong with it, and what it has read in this boot."""
+    """A board: what it is, how fast, what is wrong with it, and what it has read in this boot.
+
+    `running` is whether software of its own runs on it, which a power cut would hurt.
+    """
 
     family: Family = ZERO
     timing: Timing = Timing()
@@ -89,16 +92,19 @@ class Pi:
     def __post_init__(self) -> None:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._answers = {True: asyncio.Event(), False: asyncio.Event()}
+        self.running = False
         self._set_answering(False)
 
     async def power_on(self, plug: Plug) -> None:
         """Live from power to power cut: the caller cancels this when the port loses power."""
         self._orders = asyncio.Queue()
+        self.read, self.bootcode = {}, None
         try:
             while await self._boot(plug) and await self._run(plug):
                 await asyncio.sleep(self.timing.gap)
             await asyncio.Event().wait()
         finally:
+            self.running = False
             self._set_answering(False)
 
     async def answering(self, wanted: bool) -> None:
@@ -171,11 +177,13 @@ class Pi:
     async def _run(self, plug: Plug) -> bool:
         """The kernel is up: be a gadget or a disk until told otherwise; True to reboot."""
         plug.attach(self.becomes)
+        self.running = True
         self._set_answering(True)
         while True:
             order = await self._orders.get()
             self._set_answering(order == "recover")
             if order in ("reboot", "poweroff"):
+                self.running = False
                 plug.detach()
                 return order == "reboot"
 

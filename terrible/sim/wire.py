@@ -40,6 +40,11 @@ class Wire:
         self._reads: deque[tuple[int, asyncio.Future[bytes]]] = deque()
         self._work = asyncio.Event()
 
+    @property
+    def gone(self) -> bool:
+        """Whether the device has left."""
+        return self._gone
+
     # -- the host's end ---------------------------------------------------------------------
 
     async def host_out(self, value: int, index: int) -> None:
