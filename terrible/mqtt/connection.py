@@ -79,15 +79,17 @@ class Connection(aiomqtt.Client):
         super()._on_disconnect(*args, **kwargs)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        """Write when the socket can take it, unless it is closed by then.
+        """Write now, and the rest when the socket can take it, unless it is closed by then.
 
         aiomqtt registers the bare file descriptor a turn of the loop later, when it may belong to
-        another.
+        another; and it waits for a socket that nearly always can.
         """
-        self._loop.call_soon_threadsafe(self._when_writable, sock)
+        self._loop.call_soon_threadsafe(self._write_all, sock)
 
-    def _when_writable(self, sock: Any) -> None:
+    def _write_all(self, sock: Any) -> None:
         if sock.fileno() >= 0:
+            self._write()
+        if sock.fileno() >= 0 and self._client.want_write():
             self._loop.add_writer(sock.fileno(), self._write)
 
     def _write(self) -> None:
