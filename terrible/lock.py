@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -18,19 +18,26 @@ RUN = Path("/run/terrible")
 def owner() -> Iterator[None]:
     """Hold the lock. HostError names the process that holds it already."""
     path = directory() / "lock"
-    with _opened(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise HostError(
-                f"another terrible is running (process {holder}, {path}); stop it first"
-            ) from None
+    with ExitStack() as held:
+        if path.parent != RUN and os.access(RUN / "lock", os.R_OK):  # the service's: it can be held read-only
+            _take(held.enter_context((RUN / "lock").open()))
+        file = held.enter_context(_opened(path))
+        _take(file)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def _take(file: TextIO) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        raise HostError(
+            f"another terrible is running (process {holder}, {file.name}); stop it first"
+        ) from None
 
 
 def _opened(path: Path) -> TextIO:

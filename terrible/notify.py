@@ -23,9 +23,11 @@ def notify(state: str) -> None:
 async def feed_watchdog(stuck: Callable[[], Sequence[str]]) -> None:
     """Feed systemd's watchdog at half its period, as long as no slot is stuck."""
     period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    said = False
     while period:
         if names := stuck():
             notify(f"STATUS=stuck: {', '.join(names)}")
         else:
-            notify("WATCHDOG=1")
+            notify("WATCHDOG=1" + "\nSTATUS=" * said)
+        said = bool(names)
         await asyncio.sleep(period / 2)

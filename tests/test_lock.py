@@ -113,3 +113,17 @@ def test_where_run_cannot_be_made_the_user_has_a_private_place(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "user"))
     assert lock.directory().is_relative_to(tmp_path / "user")
     assert lock.directory().stat().st_mode & 0o077 == 0
+
+
+def test_a_user_with_a_private_place_respects_the_service(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "user"
+    private.mkdir()
+    with holder(run) as first:
+        monkeypatch.setattr(lock, "directory", lambda: private)
+        with pytest.raises(HostError, match=rf"\(process {first.pid}, {re.escape(str(run))}/lock\)"):
+            with lock.owner():
+                raise AssertionError
+    with lock.owner():
+        assert (private / "lock").read_text() == f"{os.getpid()}\n"

@@ -86,6 +86,21 @@ def test_a_stuck_slot_is_named_and_the_watchdog_starves(
     assert told(systemd) == ["STATUS=stuck: node1, node3"] * 2
 
 
+def test_a_slot_that_recovers_is_no_longer_named(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    answers = iter([["node1"], [], []])
+
+    async def story() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(40.0):
+                await feed_watchdog(lambda: next(answers))
+
+    clock.run(story())
+    assert told(systemd) == ["STATUS=stuck: node1", "WATCHDOG=1\nSTATUS=", "WATCHDOG=1"]
+
+
 def test_where_no_watchdog_is_set_none_is_fed(
     systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
