@@ -23,6 +23,9 @@ def owner() -> Iterator[None]:
             _take(held.enter_context((RUN / "lock").open()))
         file = held.enter_context(_opened(path))
         _take(file)
+        if os.geteuid() == 0:  # the agent's user owns the place, and must be able to open the lock after us
+            place = path.parent.stat()
+            os.fchown(file.fileno(), place.st_uid, place.st_gid)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,6 +42,18 @@ def serve() -> None:
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+@app.command()
+def check(
+    config: Annotated[
+        Path | None, typer.Option(envvar="TERRIBLE_CONFIG", help="A TOML file, as for run.")
+    ] = None,
+) -> int:
+    """Tell whether `run` would work here, and what to do about it: one screen for a bug report."""
+    from terrible.cli.check import main
+
+    return main(config)
 
 
 @app.command()
