@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from terrible import controllers
 from terrible.model import Limits, Location, Slot
 from terrible.net import addresses
+from terrible.power_config import Backend, PowerConfig
 
 RESERVED = frozenset({"all"})
 
@@ -25,12 +26,13 @@ class _Table(BaseModel):
 
 
 class SlotConfig(_Table):
-    """One slot spelled out. `number` defaults to its place in the list."""
+    """One slot spelled out. `number` defaults to its place in the list, `power` to `[power] backend`."""
 
     name: Name
     location: str
     number: Annotated[int, Field(strict=True, ge=1, le=240)] | None = None
     profile: Name | None = None
+    power: Backend | None = None
 
     @field_validator("name")
     @classmethod
@@ -75,6 +77,7 @@ class Config(_Table):
     state_directory: Path = Path("/var/lib/terrible")
     mqtt: MqttConfig = MqttConfig()
     files: FilesConfig = FilesConfig()
+    power: PowerConfig = PowerConfig()
     limits: Limits = Limits()
 
     @field_validator("hub")
@@ -104,6 +107,7 @@ class Config(_Table):
             if twice := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"two slots have the same {what}: {', '.join(sorted(twice))}")
         self.named_slots()  # each must have a place in the subnet
+        self.power.check(self.backends())
         return self
 
     @property
@@ -116,6 +120,10 @@ class Config(_Table):
         return [
             self.slot(s.name, s.number or 0, Location(s.location), s.profile) for s in self._spelled_out()
         ]
+
+    def backends(self) -> dict[str, Backend]:
+        """How each slot is to be switched, by its name."""
+        return {slot.name: slot.power or self.power.backend for slot in self._spelled_out()}
 
     def slot(self, name: str, number: int, location: Location, profile: str | None = None) -> Slot:
         """A slot of this cluster."""

@@ -18,11 +18,21 @@ from pydantic import BaseModel, ValidationError
 
 from terrible.config import Config, FilesConfig, MqttConfig, SlotConfig
 from terrible.model import HostError, Limits
+from terrible.power_config import ClusterHatConfig, CommandConfig, GpioConfig, PowerConfig
 
 PREFIX = "TERRIBLE_"
 NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
 """Environment that the command line reads for itself."""
-TABLES: dict[str, type[BaseModel]] = {"mqtt": MqttConfig, "files": FilesConfig, "slots": SlotConfig}
+TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Config,
+    ("mqtt",): MqttConfig,
+    ("files",): FilesConfig,
+    ("slots",): SlotConfig,
+    ("power",): PowerConfig,
+    ("power", "gpio"): GpioConfig,
+    ("power", "command"): CommandConfig,
+    ("power", "clusterhat"): ClusterHatConfig,
+}
 LIMITS = tuple(field.name for field in fields(Limits))
 
 Fault = tuple[tuple[int | str, ...], str]
@@ -95,9 +105,20 @@ def _explain(item: Any) -> str:
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
     given = item["input"]
-    table = bool(item["loc"]) and item["loc"][-1] in (*TABLES, "limits") and isinstance(given, str)
-    shown = item["loc"] and not table and not isinstance(given, dict | list | BaseModel)
+    shown = item["loc"] and not isinstance(given, dict | list | BaseModel)
+    if isinstance(given, str) and _may_hold_secret(_tables(item["loc"])):
+        shown = False
     return f"{path}{f' = {given!r}' if shown else ''}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _tables(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The path of a key without its places in lists."""
+    return tuple(part for part in loc if isinstance(part, str))
+
+
+def _may_hold_secret(path: tuple[str, ...]) -> bool:
+    """A table written as one text may be a URL with a password; the words of a command may be one."""
+    return path in TABLES or path == ("limits",) or path[:2] == ("power", "command")
 
 
 def _printable(part: int | str) -> str:
@@ -136,7 +157,4 @@ def _blame(path: Path | None, loc: tuple[int | str, ...], overrides: dict[str, A
 
 
 def _keys_at(path: tuple[int | str, ...]) -> list[str]:
-    if path and path[0] == "limits":
-        return list(LIMITS)
-    table: type[BaseModel] = TABLES[str(path[0])] if path else Config
-    return list(table.model_fields)
+    return list(LIMITS) if path == ("limits",) else list(TABLES[_tables(path)].model_fields)

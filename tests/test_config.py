@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from terrible.config import Config, port_location, slug
 from terrible.configfile import ConfigError, load
 from terrible.model import Limits
 from terrible.net import addresses
+from terrible.power import permit
+from terrible.power_config import BACKENDS
 
 EXAMPLES = 20_000 if os.environ.get("LONG") == "1" else 200
 ROOT = Path(__file__).parent.parent
@@ -142,6 +145,65 @@ def test_slots_can_come_from_the_environment() -> None:
     assert [s.name for s in config.named_slots()] == ["a"]
 
 
+POWER = """
+[power]
+backend = "gpio"
+[power.gpio]
+chip = "/dev/gpiochip4"
+active_low = true
+lines = {gate = 17, worker-2 = 27}
+[power.command]
+on = ["plugctl", "{slot}", "on"]
+off = ["plugctl", "{slot}", "off"]
+status = ["plugctl", "{number}@{location}"]
+timeout = 3
+[power.clusterhat]
+version = "2.3"
+"""
+
+
+def test_power_is_automatic_unless_asked_for_otherwise(path: Path) -> None:
+    config = loaded(path, 'hub = "1-1"\nports = 2\n')
+    assert config.backends() == {"node1": "auto", "node2": "auto"}
+    assert (config.power.gpio.chip, config.power.gpio.active_low) == (None, False)
+    assert config.power.command.timeout == 10.0
+    assert config.power.clusterhat.version is None
+
+
+def test_a_power_table_and_a_slot_that_overrides_it(path: Path) -> None:
+    config = loaded(path, TWO_SLOTS + 'power = "command"\n' + POWER)
+    assert config.backends() == {"gate": "gpio", "worker-2": "command"}
+    gpio, command = config.power.gpio, config.power.command
+    assert (gpio.chip, gpio.active_low) == (Path("/dev/gpiochip4"), True)
+    assert gpio.lines == {"gate": 17, "worker-2": 27}
+    assert (command.on, command.off) == (["plugctl", "{slot}", "on"], ["plugctl", "{slot}", "off"])
+    assert (command.status, command.timeout) == (["plugctl", "{number}@{location}"], 3.0)
+    assert config.power.clusterhat.version == "2.3"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_can_be_named(path: Path, backend: str) -> None:
+    config = loaded(path, TWO_SLOTS + POWER.replace('"gpio"', f'"{backend}"'))
+    assert set(config.backends().values()) == {backend}
+
+
+def test_power_can_come_from_the_environment(path: Path) -> None:
+    config = loaded(
+        path,
+        'hub = "1-1"\nports = 1\n[power]\nbackend = "hub"\n',
+        TERRIBLE_POWER__BACKEND="gpio",
+        TERRIBLE_POWER__GPIO__LINES="{node1 = 4}",
+    )
+    assert (config.backends(), config.power.gpio.lines) == ({"node1": "gpio"}, {"node1": 4})
+
+
+def test_the_port_helper_reads_the_same_file(path: Path) -> None:
+    text = TWO_SLOTS + 'power = "command"\n' + POWER
+    assert permit.locations(tomllib.loads(text)) == {
+        slot.location for slot in loaded(path, text).named_slots()
+    }
+
+
 @pytest.mark.parametrize("text", ["raspberrypi", "Küche", "a.b.c", "-x-", "", "___", "Z" * 300, "日本"])
 def test_any_host_name_makes_a_cluster(text: str) -> None:
     Config(cluster=slug(text))
@@ -159,7 +221,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "[mqtt]\nprot = 1": ("mqtt.prot: unknown key; allowed here: host, port, username",),
     "[files]\ndir = 1": ("files.dir: unknown key; allowed here: directory, firmware, profiles",),
     "[limits]\nwait = 1": ("limits.wait: unknown key; allowed here: power_on_to_rom, control_out",),
-    SLOT + "port = 1": ("slots.0.port: unknown key; allowed here: name, location, number, profile",),
+    SLOT + "port = 1": ("slots.0.port: unknown key; allowed here: name, location, number, profile, power",),
     "hub = 1": ("hub = 1: ", "valid string"),
     'hub = "1-1"\nports = 0': ("ports = 0: ", "greater than or equal to 1"),
     'hub = "1-1"\nports = 32': ("ports = 32: ", "less than or equal to 31"),
@@ -187,6 +249,33 @@ BAD: dict[str, tuple[str, ...]] = {
     "[limits]\nattempts = inf": ("limits.attempts = inf: ", "finite"),
     '[limits]\npauses = ["a"]': ("limits.pauses.0 = 'a': ", "valid number"),
     "limits = 5": ("limits = 5: ", "dictionary"),
+    "power = 5": ("power = 5: ", "dictionary"),
+    '[power]\nbackend = "uhubctl"': (
+        "power.backend = 'uhubctl': ",
+        "'auto', 'sysfs', 'hub', 'clusterhat', 'gpio', 'command' or 'none'",
+    ),
+    "[power]\nback = 1": ("power.back: unknown key; allowed here: backend, gpio, command, clusterhat",),
+    "[power.gpio]\npins = 1": ("power.gpio.pins: unknown key; allowed here: chip, active_low, lines",),
+    "[power.command]\nrun = 1": ("power.command.run: unknown key; allowed here: on, off, status, timeout",),
+    "[power.clusterhat]\nhub = 1": ("power.clusterhat.hub: unknown key; allowed here: version",),
+    SLOT + 'power = "relay"': ("slots.0.power = 'relay': ", "'auto', 'sysfs', 'hub'"),
+    SLOT + "[power.gpio]\nlines = {a = 1.5}": ("power.gpio.lines.a = 1.5: ", "valid integer"),
+    SLOT + "[power.gpio]\nlines = {a = true}": ("power.gpio.lines.a = True: ", "valid integer"),
+    SLOT + "[power.gpio]\nlines = {a = -1}": ("power.gpio.lines.a = -1: ", "greater than or equal to 0"),
+    "[power.gpio]\nlines = [17]": ("power.gpio.lines: ", "dictionary"),
+    "[power.gpio]\nchip = 0": ("power.gpio.chip = 0: ", "path"),
+    "[power.command]\non = []": ("power.command.on: ", "at least 1 item"),
+    '[power.command]\non = ["plugctl", 1]': ("power.command.on.1 = 1: ", "valid string"),
+    '[power.command]\non = ["", "x"]': ("power.command.on: the first word is the program",),
+    '[power.command]\noff = ["a\\u0000b"]': ("power.command.off: ", "NUL"),
+    '[power.command]\nstatus = ["plugctl", "{port}"]': (
+        "power.command.status: unknown placeholder {port}; allowed here: {slot}, {location}, {number}",
+    ),
+    "[power.command]\ntimeout = 0": ("power.command.timeout = 0: ", "greater than 0"),
+    "[power.command]\ntimeout = inf": ("power.command.timeout = inf: ", "finite"),
+    "[power.command]\ntimeout = 601": ("power.command.timeout = 601: ", "less than or equal to 600"),
+    '[power.clusterhat]\nversion = "4.0"': ("power.clusterhat.version = '4.0': ", "pattern"),
+    "[power.clusterhat]\nversion = 2.3": ("power.clusterhat.version = 2.3: ", "valid string"),
     # of the whole: what does not go together
     'hub = "1-1"': ("hub and ports go together",),
     "ports = 4": ("hub and ports go together",),
@@ -206,6 +295,13 @@ BAD: dict[str, tuple[str, ...]] = {
     'hub = "1-1"\nports = 4\nsubnet = "10.0.0.1/29"': ("10.0.0.0/29 has no room for slot 1",),
     'hub = "1-1"\nports = 4\nsubnet = "10.42.0.12/24"': ("10.42.0.12 is the head's own address",),
     'hub = "1-1"\nports = 4\nsubnet = "here"': ("'here'",),
+    SLOT + "[power.gpio]\nlines = {b = 17}": ("power.gpio.lines: there is no slot 'b'; there is a",),
+    '[power]\nbackend = "gpio"\n' + SLOT: ("power.gpio.lines has no line for a",),
+    SLOT + 'power = "gpio"\n[power.gpio]\nlines = {}': ("power.gpio.lines has no line for a",),
+    '[power]\nbackend = "command"\n[power.command]\non = ["x"]\n' + SLOT: ("power.command needs on and off",),
+    TWO_SLOTS + "[power.gpio]\nlines = {gate = 4, worker-2 = 4}": (
+        "power.gpio.lines: two slots have line 4",
+    ),
 }
 
 
@@ -292,6 +388,7 @@ def test_a_file_that_is_not_there(path: Path) -> None:
         ({"TERRIBLE_NONSENSE__DEEP__DOWN": "4"}, "environment: nonsense: unknown key"),
         ({"TERRIBLE_": "4"}, r"environment: \(whole file\): unknown key"),
         ({"TERRIBLE_MQTT": "b"}, "environment: mqtt: "),
+        ({"TERRIBLE_POWER__GPIO__PIN": "4"}, "environment: power.gpio.pin: unknown key; allowed here: chip"),
         ({"TERRIBLE_PORTS": "4"}, r"environment: \(whole file\): hub and ports go together"),
     ],
 )
@@ -322,20 +419,32 @@ def test_a_fault_of_the_environment_is_not_laid_to_the_file(path: Path) -> None:
         (f'[mqtt]\npassword = "{SECRET}"\nport = 0', {}),
         (f'[mqtt.password]\nvalue = "{SECRET}"', {}),
         (f'[mqtt.host]\nname = "h"\npassword = "{SECRET}"', {}),
+        (f'[power.command]\non = "curl -u me:{SECRET} http://plug/on"', {}),
+        (f'[power.command]\non = ["curl", "-u", "me:{SECRET}", "{{port}}"]', {}),
+        (f'[power]\ncommand = "curl -u me:{SECRET}"', {}),
+        ("", {"TERRIBLE_POWER__COMMAND__OFF": f"curl -u me:{SECRET}"}),
     ],
 )
 def test_no_secret_is_repeated(path: Path, text: str, environment: dict[str, str]) -> None:
     assert SECRET not in complaint(path, text, **environment)
 
 
-@pytest.mark.parametrize("text", [f'[[mqtt]]\npassword = "{SECRET}"', f'mqtt = "mqtt://me:{SECRET}@broker"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[[mqtt]]\npassword = "{SECRET}"',
+        f'mqtt = "mqtt://me:{SECRET}@broker"',
+        f'limits = "{SECRET}"',
+        f'power = "mqtt://me:{SECRET}@plug"',
+    ],
+)
 def test_no_secret_is_repeated_from_a_table_that_is_none(path: Path, text: str) -> None:
     assert SECRET not in complaint(path, text)
 
 
 @pytest.mark.parametrize("key", [r"a\nb", r"\u001b[2J", r"\r\r"])
 def test_a_key_cannot_break_the_line(path: Path, key: str) -> None:
-    for text in (f'"{key}" = 1', f'[mqtt]\n"{key}" = 1'):
+    for text in (f'"{key}" = 1', f'[mqtt]\n"{key}" = 1', f'[power.gpio]\nlines = {{"{key}" = 1}}'):
         assert complaint(path, text).isprintable()
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from terrible import lock
 from terrible.agent import Agent, World
 from terrible.boot import Means
-from terrible.cli import settings
-from terrible.cli.nopower import NoPower
+from terrible.cli import settings, switches
+from terrible.cli.nopower import NoAlarms, NoPower
 from terrible.config import Config
 from terrible.mqtt.client import MqttBroker
 from terrible.net.direct import GadgetSeen
+from terrible.net.shutdown import SSH, ShutdownCommand
 from terrible.power.client import PortHelper, start_own
+from terrible.power.hub import HubControl
 from terrible.power.select import BestPower
 from terrible.power.topology import Topology
 from terrible.seams import Power
@@ -33,21 +35,40 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         stack.enter_context(lock.owner())
         bus = UsbBus()
         stack.callback(bus.close)
-        power = await _power(stack, bus, path) if config.configured else NoPower()
-        broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
-        world = World(bus, power, broker, Means(settings.files(config, slots), GadgetSeen(), config.limits))
         state = State(config.state_directory / "state.json" if config.configured else None)
+        power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
+        broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
+        shutdown = ShutdownCommand(SSH, {})
+        means = Means(settings.files(config, slots), GadgetSeen(), shutdown, config.limits)
+        world = World(bus, power, NoAlarms(), broker, means)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 
-async def _power(stack: AsyncExitStack, bus: UsbBus, path: Path | None) -> Power:
-    """Port power through the helper: the unit's, or one of our own where we are root."""
+async def power_of(
+    stack: AsyncExitStack, config: Config, path: Path | None, control: HubControl, state: State
+) -> Power:
+    """Port power as configured; a helper of our own runs only where a slot may need it."""
+    wanted = {"auto", "sysfs"} & {*config.backends().values()}
+    helper = await _helper(stack, path if wanted else None)
+    topology = Topology()
+
+    def automatic(only: str | None) -> Power:
+        return BestPower(topology, helper, control, only=only, verdict=state.verdict)
+
+    return await switches.chosen(config, automatic)
+
+
+async def _helper(stack: AsyncExitStack, path: Path | None) -> PortHelper:
+    """The helper of the unit, or one of our own where we are root."""
     socket_path = lock.directory() / "port.sock"
     if path is not None and os.geteuid() == 0 and not await _answers(socket_path):
-        helper = await stack.enter_async_context(start_own(path, socket_path))
-    else:
-        helper = PortHelper(socket_path)
-    return BestPower(Topology(), helper, bus.hubs)
+        return await stack.enter_async_context(start_own(path, socket_path))
+    return PortHelper(socket_path)
+
+
+async def _power(stack: AsyncExitStack, bus: UsbBus, path: Path | None) -> Power:
+    """Port power without regard to the configuration."""
+    return BestPower(Topology(), await _helper(stack, path), bus.hubs)
 
 
 async def _answers(socket_path: Path) -> bool:

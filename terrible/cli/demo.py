@@ -7,7 +7,7 @@ import logging
 import shlex
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -50,6 +50,15 @@ class Demo:
     once: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A cluster to make: its Pis, how much faster than real ones their bus is, and the agent's limits."""
+
+    boards: Sequence[Pi]
+    speed: float
+    limits: Limits
+
+
 def main(demo: Demo) -> int:
     """Show it until all is up (`once`) or Ctrl-C."""
     try:
@@ -68,17 +77,18 @@ async def show(demo: Demo, console: Console) -> None:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="terrible-demo-")))
         board = Board(write_boot_files(base))
         address = parse_broker_url(url)
-        await stack.enter_async_context(cluster(demo, base, address))
+        simulated = Simulated(pis(demo), demo.speed, hurried(Limits(), demo.speed))
+        await stack.enter_async_context(cluster(simulated, base, address))
         await _watch(demo, board, address, console)
 
 
 @asynccontextmanager
-async def cluster(demo: Demo, base: Path, address: BrokerAddress) -> AsyncIterator[None]:
+async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> AsyncIterator[None]:
     """The agent over its simulated cluster, as long as the block."""
-    config = load(None, {}).model_copy(update=overrides(demo, base))
+    config = load(None, {}).model_copy(update=overrides(simulated, base))
     info = settings.introduction(config)
     slots = config.named_slots()
-    cluster = SimCluster(plugged(pis(demo)), rate=RATE * demo.speed)
+    cluster = SimCluster(plugged(simulated.boards), rate=RATE * simulated.speed)
     means = Means(settings.files(config, slots), cluster, cluster, config.limits)
     world = World(cluster.bus, cluster, SimAlarms(), MqttBroker(address, CLUSTER, info.session), means)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
@@ -90,11 +100,11 @@ async def cluster(demo: Demo, base: Path, address: BrokerAddress) -> AsyncIterat
         await cluster.close()
 
 
-def overrides(demo: Demo, base: Path) -> dict[str, object]:
+def overrides(simulated: Simulated, base: Path) -> dict[str, object]:
     """The configuration of the demo's cluster."""
     files = Config().files.model_copy(update={"directory": base})
-    limits = hurried(Limits(), demo.speed)
-    return {"cluster": CLUSTER, "hub": "1-1", "ports": demo.nodes, "files": files, "limits": limits}
+    ports = len(simulated.boards)
+    return {"cluster": CLUSTER, "hub": "1-1", "ports": ports, "files": files, "limits": simulated.limits}
 
 
 def pis(demo: Demo) -> list[Pi]:

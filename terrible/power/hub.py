@@ -1,25 +1,31 @@
 """Ports switched by hub class requests: what works on every kernel, with two weaknesses.
 
-The kernel's hub driver is not told. It keeps the dead device listed until something new arrives there,
-and may switch the port on again when it next looks at it (hub.c: hub_port_connect; uhubctl issues 90,
-93, 96, 180, 203). So off is verified by the port's own status bits, and watched for a while.
+The kernel's hub driver is not told. If the hub itself tells it, it switches the port on again as it drops
+the dead device (hub.c: hub_port_connect), which took 1 to 10 s (uhubctl issues 90, 93, 96, 180, 203); if
+not, it keeps that device listed until something new arrives there. So off is verified by the port's own
+status bits, and watched for as long as the kernel has something to drop.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from terrible.model import BootError, HostError, Location, PowerError
-from terrible.power import hubclass
+from terrible.power import container, hubclass
 from terrible.power.hubclass import BadAnswer, ClassRequest, HubDescriptor, PortStatus
+from terrible.power.together import naming
+from terrible.power.topology import Topology
 
 CONTROL = 5.0
 """Seconds for a control transfer to a hub (uhubctl's limit)."""
 SETTLE = 1.0
 """Seconds for the status bits to follow a request."""
 WATCH = 2.0
-"""Seconds that a port must stay off. Kernels took 1 to 10 (uhubctl 90); longer would cost every cycle."""
+"""Seconds that a port must stay off once the kernel lists nothing there."""
+LINGER = 8.0
+"""Seconds more that it is watched while the kernel still lists a device, which it may yet drop."""
 STEP = 0.1
 """Seconds between two looks at the status: a hub tells only its driver of changes."""
 TRIES = 4
@@ -58,6 +64,14 @@ class Hub:
         except BadAnswer as error:
             raise PowerError(f"hub {self.name}: {error}") from error
 
+    async def container_id(self) -> bytes | None:
+        """What names the physical hub, the same on both its sides; None where it tells none."""
+        try:
+            total = container.total_length(await self._ask(container.get_bos(container.HEADER)))
+            return container.container_id(await self._ask(container.get_bos(total)))
+        except BadAnswer as error:
+            raise PowerError(f"hub {self.name}: {error}") from error
+
     async def status(self, port: int) -> PortStatus:
         """What it says of a port now."""
         answer = await self._ask(hubclass.get_port_status(port))
@@ -79,19 +93,21 @@ class Hub:
 
 
 class HubClassPort:
-    """The switch of one location; `together` are all that its hub switches with it."""
+    """The switch of one location; `hubs` has all that is switched with it, itself too, and its hub."""
 
     backend = "hub"
-    why = "its hub switches the power of this port, and the kernel cannot (Linux 6.0 and terrible-port can)"
 
-    def __init__(self, location: Location, together: frozenset[Location], hub: Hub) -> None:
+    def __init__(
+        self, location: Location, hubs: Mapping[Location, Hub], topology: Topology, why: str
+    ) -> None:
+        self.why = why
         self._location = location
-        self._together = together
-        self._hub = hub
+        self._hubs = dict(sorted(hubs.items()))
+        self._topology = topology
 
     def affects(self) -> frozenset[Location]:
         """Every location that loses power with this one."""
-        return self._together
+        return frozenset(self._hubs)
 
     async def switch(self, on: bool) -> None:
         """Switch and verify. A gang loses power with its last port, so all of it goes (USB 2.0, 11.11.1)."""
@@ -105,7 +121,7 @@ class HubClassPort:
     async def powered(self) -> bool | None:
         """What the hub says, None where it does not answer."""
         try:
-            return (await self._hub.status(self._location.port)).powered
+            return (await self._status(self._location)).powered
         except PowerError:
             return None
 
@@ -122,8 +138,9 @@ class HubClassPort:
         )
 
     async def _set_all(self, on: bool) -> None:
-        for location in sorted(self._together):
-            await self._hub.set_power(location.port, on)
+        for location, hub in self._hubs.items():
+            with naming(location, self._location):
+                await hub.set_power(location.port, on)
 
     async def _unlike(self, on: bool) -> list[Location]:
         """The locations that are not as wished once they had the time to be."""
@@ -135,18 +152,31 @@ class HubClassPort:
 
     async def _look(self, on: bool) -> list[Location]:
         """The locations that are not as wished now; one that is off shows no connection either."""
-        seen = {location: await self._hub.status(location.port) for location in sorted(self._together)}
+        seen = {location: await self._status(location) for location in self._hubs}
         return [at for at, port in seen.items() if not (port.powered if on else _is_off(port))]
 
     async def _stays_off(self) -> bool:
-        for _ in range(round(WATCH / STEP)):
+        """Whether nobody switches it on again, for as long as the kernel has reason to."""
+        lingering, watching = round(LINGER / STEP), round(WATCH / STEP)
+        while watching:
             await asyncio.sleep(STEP)
             if await self._look(on=False):
                 return False
+            if lingering and self._listed():
+                lingering -= 1
+            else:
+                watching -= 1
         return True
 
+    def _listed(self) -> bool:
+        return any(self._topology.devnum(location) is not None for location in self._hubs)
+
+    async def _status(self, location: Location) -> PortStatus:
+        with naming(location, self._location):
+            return await self._hubs[location].status(location.port)
+
     async def _seen(self, location: Location) -> str:
-        port = await self._hub.status(location.port)
+        port = await self._status(location)
         what = "power" if port.powered else "no power, but a connected device,"
         return f"{location} still reports {what} {SETTLE:.0f} s after it was switched off"
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from terrible.model import Location, PowerError
 from terrible.power.client import PortHelper
+from terrible.power.together import naming
 from terrible.power.topology import Topology
 
 
 class SysfsPort:
-    """The switch of one location; `together` are all that its hub switches with it."""
+    """The switch of one location; `together` is all that is switched with it, itself too."""
 
     backend = "sysfs"
-    why = "this kernel can disable the port, which tells every driver and keeps it off"
 
     def __init__(
-        self, location: Location, together: frozenset[Location], helper: PortHelper, topology: Topology
+        self,
+        location: Location,
+        together: frozenset[Location],
+        helper: PortHelper,
+        topology: Topology,
+        why: str,
     ) -> None:
+        self.why = why
         self._location = location
         self._together = together
         self._helper = helper
@@ -32,7 +38,9 @@ class SysfsPort:
     async def switch(self, on: bool) -> None:
         """Switch and verify. A gang loses power with its last port, so all of it goes (USB 2.0, 11.11.1)."""
         for location in sorted(self._together):
-            if await self._helper.disable(location, value=not on) is on:
+            with naming(location, self._location):
+                disabled = await self._helper.disable(location, value=not on)
+            if disabled is on:
                 raise PowerError(f"{location} still reports {'no ' * on}power after it was switched")
             if not on and (devnum := self._topology.devnum(location)) is not None:
                 raise PowerError(f"{location} reports no power, but its device {devnum} is still there")

@@ -119,27 +119,30 @@ class Pi:
 
     async def _boot(self, plug: Plug) -> bool:
         """From power to the kernel; False where this Pi stops for good."""
-        await asyncio.sleep(self.timing.rom)
-        wire = plug.attach(self.family.rom)
         try:
-            if not await self._rom(wire):
-                return False
+            while await self._takes_bootcode(plug):
+                await asyncio.sleep(self.timing.gap)
+                if not self._fails(Kind.ROM_AGAIN):
+                    return await self._takes_files(plug)
         except WireGone:
+            pass
+        return False
+
+    async def _takes_bootcode(self, plug: Plug) -> bool:
+        """Be a ROM; False where nothing follows it."""
+        await asyncio.sleep(self.timing.rom)
+        if not await self._rom(plug.attach(self.family.rom)):
             return False
         plug.detach()
-        if self._fails(Kind.ROM_VANISHES):
+        return not self._fails(Kind.ROM_VANISHES)
+
+    async def _takes_files(self, plug: Plug) -> bool:
+        """Be a second stage; False where no kernel follows it."""
+        if not await self._loader(plug.attach(self.family.loader)):
             return False
-        await asyncio.sleep(self.timing.gap)
-        if self._fails(Kind.ROM_AGAIN):
-            return await self._boot(plug)
-        try:
-            booted = await self._loader(plug.attach(self.family.loader))
-        except WireGone:
-            return False
-        if booted:
-            plug.detach()
-            await asyncio.sleep(self.timing.kernel)
-        return booted and not self._fails(Kind.KERNEL_PANICS)
+        plug.detach()
+        await asyncio.sleep(self.timing.kernel)
+        return not self._fails(Kind.KERNEL_PANICS)
 
     async def _rom(self, wire: Wire) -> bool:
         """Take the header and the bootcode, then report 0, or a refusal."""

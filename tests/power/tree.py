@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from terrible.model import Location
+from terrible.power.topology import disable_attribute
 
 CONTROLLER = Path("devices/pci0000:00/0000:00:01.0")
 
@@ -19,14 +21,15 @@ class Tree:
         self.hub("usb2", CONTROLLER / "usb2", ports=2, speed="5000")
         self.hub("1-1", CONTROLLER / "usb1/1-1", ports=4, speed="12")
 
-    def hub(self, name: str, path: Path, ports: int, speed: str) -> None:
-        self.device(name, path, maxchild=str(ports), speed=speed)
+    def hub(self, name: str, path: Path, ports: int, speed: str, **attributes: str) -> None:
+        self.device(name, path, maxchild=str(ports), speed=speed, **attributes)
         interface = f"{name[3:]}-0:1.0" if name.startswith("usb") else f"{name}:1.0"
         self._link(interface, path / interface)
         for port in range(1, ports + 1):
             attribute = self.root / path / interface / f"{name}-port{port}/disable"
             attribute.parent.mkdir()
             attribute.write_text("0\n")
+            attribute.with_name("over_current_count").write_text("0\n")
 
     def device(self, name: str, path: Path, **attributes: str) -> None:
         self._link(name, path)
@@ -44,10 +47,22 @@ class Tree:
         link.unlink()
 
     def disable(self, location: str) -> Path:
-        where = Location(location)
-        base = CONTROLLER / ("usb1" if where.hub == "usb1" else "usb1/1-1")
-        interface = "1-0:1.0" if where.hub == "usb1" else "1-1:1.0"
-        return self.root / base / interface / f"{where.hub}-port{where.port}/disable"
+        return self.root / disable_attribute(Location(location))
+
+    def overcurrents(self, location: str) -> Path:
+        return self.disable(location).with_name("over_current_count")
+
+    def peers(self, one: str, other: str) -> None:
+        """Link two ports both ways, as port.c: link_peers does."""
+        ports = [self.disable(location).parent.resolve() for location in (one, other)]
+        for port, peer in (ports, reversed(ports)):
+            (port / "peer").symlink_to(os.path.relpath(peer, port))
+
+    def board(self, *compatible: str) -> None:
+        """Give the machine a device tree."""
+        base = self.root / "firmware/devicetree/base"
+        base.mkdir(parents=True)
+        (base / "compatible").write_text("".join(f"{word}\0" for word in compatible))
 
     def _link(self, name: str, path: Path) -> None:
         (self.root / path).mkdir(parents=True, exist_ok=True)

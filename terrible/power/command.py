@@ -1,0 +1,195 @@
+"""Ports switched by a command of the owner: smart plugs, relay boards, whatever has a program.
+
+The words of a command are passed on as they are, without a shell, with `{slot}`, `{location}` and
+`{number}` filled in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from terrible.model import HostError, Location, PowerError, Slot
+
+SETTLE = 2.0
+"""Seconds for the status to follow a switch; a plug on a radio does not know at once."""
+STEP = 0.5
+"""Seconds between two looks at the status: each starts a process."""
+TAIL = 4096
+"""Bytes of stderr that are kept; only the last line is shown."""
+SHOWN = 200
+"""Characters of that line."""
+GRACE = 0.5
+"""Seconds for a killed child to end, and for the last words of one: what it left may hold the pipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The argv templates, and the seconds each may take. Without `status` nobody can tell what is on."""
+
+    on: Sequence[str]
+    off: Sequence[str]
+    status: Sequence[str] | None
+    timeout: float
+
+    def check(self) -> None:
+        """HostError where a program is not there, for a slot would find out only when it must be cut."""
+        for key in ("on", "off", "status"):
+            argv = getattr(self, key)
+            if argv and "{" not in argv[0] and shutil.which(argv[0]) is None:
+                raise HostError(
+                    f"power.command.{key}: there is no program {argv[0]!r} that this user can run; "
+                    "install it, or name it with its full path"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: `code` as subprocess has it, below 0 for a signal; the last line of stderr."""
+
+    code: int
+    said: str
+
+    def __str__(self) -> str:
+        how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
+        return f"{how}: {self.said}" if self.said else how
+
+
+class CommandPort:
+    """The switch of one slot."""
+
+    backend = "command"
+    why = "the configuration names the commands that switch this slot"
+
+    def __init__(self, slot: Slot, commands: Commands) -> None:
+        self._slot = slot
+        self._commands = commands
+
+    def affects(self) -> frozenset[Location]:
+        """Its own location: what else the command cuts, only its owner knows."""
+        return frozenset({self._slot.location})
+
+    async def switch(self, on: bool) -> None:
+        """Run the command, then ask `status` where there is one."""
+        word = "on" if on else "off"
+        ended = await self._run(word, self._commands.on if on else self._commands.off)
+        if ended.code != 0:
+            raise PowerError(f"the command that switches {self._slot.name} {word} ended with {ended}")
+        if self._commands.status is not None:
+            await self._verify(self._commands.status, word)
+
+    async def powered(self) -> bool | None:
+        """What `status` says by its exit code: 0 on, 1 off, None for all else and where it fails."""
+        if self._commands.status is None:
+            return None
+        try:
+            return _state(await self._run("status", self._commands.status))
+        except PowerError:
+            return None
+
+    async def _verify(self, status: Sequence[str], word: str) -> None:
+        for _ in range(round(SETTLE / STEP)):
+            ended = await self._run("status", status)
+            if _state(ended) is (word == "on"):
+                return
+            await asyncio.sleep(STEP)
+        raise PowerError(
+            f"{self._slot.name} was switched {word}, but its status command does not say so: {ended}"
+        )
+
+    async def _run(self, key: str, template: Sequence[str]) -> Ended:
+        argv = fill(template, self._slot)
+        try:
+            return await run(argv, self._commands.timeout)
+        except TimeoutError:
+            what = f"did not end within {self._commands.timeout:g} s and was killed"
+        except OSError as error:
+            what = f"cannot be run: {argv[0]}: {error.strerror}"
+        raise PowerError(f"power.command.{key} for {self._slot.name} {what}")
+
+
+class CommandPower:
+    """The `Power` of slots with commands."""
+
+    def __init__(self, slots: Mapping[Location, Slot], commands: Commands) -> None:
+        commands.check()
+        self._slots = slots
+        self._commands = commands
+
+    async def port(self, location: Location) -> CommandPort:
+        """The switch of the slot there."""
+        return CommandPort(self._slots[location], self._commands)
+
+
+def fill(template: Sequence[str], slot: Slot) -> list[str]:
+    """The words of a command for one slot; other braces, as of JSON, stay as they are."""
+    values = {"slot": slot.name, "location": str(slot.location), "number": str(slot.number)}
+    return [re.sub(r"\{(slot|location|number)\}", lambda match: values[match[1]], word) for word in template]
+
+
+async def run(argv: Sequence[str], limit: float) -> Ended:
+    """Run to the end; TimeoutError after `limit` seconds, its whole process group killed by then.
+
+    A pipe of our own, for `Process.wait` of Python 3.11 waits for what a child left behind to close its.
+    """
+    reading, writing = os.pipe()
+    tail = _Tail()
+    pipe = os.fdopen(reading, "rb", buffering=0)  # the transport closes it
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: tail, pipe)
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=DEVNULL, stdout=DEVNULL, stderr=writing, start_new_session=True
+            )
+        finally:
+            os.close(writing)
+        code = await _wait(process, limit)
+        await asyncio.wait({tail.ended}, timeout=GRACE)
+    finally:
+        transport.close()
+    return Ended(code, last_line(bytes(tail.data)))
+
+
+class _Tail(asyncio.Protocol):
+    """The end of what a child says; the rest is read too, or the child would wait for us."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        del self.data[:-TAIL]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(None)
+
+
+async def _wait(process: Process, limit: float) -> int:
+    """The exit code; whatever ends the wait before it ends the group, children of a script too."""
+    try:
+        async with asyncio.timeout(limit):
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.wait({asyncio.create_task(process.wait())}, timeout=GRACE)
+
+
+def last_line(data: bytes) -> str:
+    """The last line that is not empty, at most 200 characters, with control characters escaped."""
+    lines = [line.strip() for line in data.decode(errors="backslashreplace").splitlines()]
+    line = next((line for line in reversed(lines) if line), "")[:SHOWN]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def _state(ended: Ended) -> bool | None:
+    return {0: True, 1: False}.get(ended.code)
