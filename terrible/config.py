@@ -8,17 +8,26 @@ import socket
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from terrible import controllers
+from terrible import commands, controllers
 from terrible.model import Limits, Location, Slot
 from terrible.net import addresses
+from terrible.net.shutdown import SSH
 from terrible.power_config import Backend, PowerConfig
 
 RESERVED = frozenset({"all"})
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+
+
+def _checked(argv: tuple[str, ...]) -> tuple[str, ...]:
+    commands.check(argv)
+    return argv
+
+
+Argv = Annotated[tuple[str, ...], AfterValidator(_checked)]
 
 
 class _Table(BaseModel):
@@ -33,6 +42,8 @@ class SlotConfig(_Table):
     number: Annotated[int, Field(strict=True, ge=1, le=240)] | None = None
     profile: Name | None = None
     power: Backend | None = None
+    shutdown: Argv | None = None
+    watchdog: Annotated[bool, Field(strict=True)] | None = None
 
     @field_validator("name")
     @classmethod
@@ -74,6 +85,8 @@ class Config(_Table):
     ports: Annotated[int, Field(strict=True, ge=1, le=31)] | None = None
     slots: tuple[SlotConfig, ...] = ()
     subnet: str = "10.42.0.1/24"
+    shutdown: Argv = SSH
+    watchdog: Annotated[bool, Field(strict=True)] = False
     state_directory: Path = Path("/var/lib/terrible")
     mqtt: MqttConfig = MqttConfig()
     files: FilesConfig = FilesConfig()
@@ -118,15 +131,30 @@ class Config(_Table):
     def named_slots(self) -> list[Slot]:
         """The slots with everything that follows from their number."""
         return [
-            self.slot(s.name, s.number or 0, Location(s.location), s.profile) for s in self._spelled_out()
+            self.slot(s.name, s.number or 0, Location(s.location), s.profile, s.watchdog)
+            for s in self._spelled_out()
         ]
 
     def backends(self) -> dict[str, Backend]:
         """How each slot is to be switched, by its name."""
         return {slot.name: slot.power or self.power.backend for slot in self._spelled_out()}
 
-    def slot(self, name: str, number: int, location: Location, profile: str | None = None) -> Slot:
-        """A slot of this cluster."""
+    def shutdowns(self) -> dict[str, tuple[str, ...]]:
+        """What ends the node of each slot in order, by the slot's name; empty where nothing is to."""
+        return {
+            slot.name: self.shutdown if slot.shutdown is None else slot.shutdown
+            for slot in self._spelled_out()
+        }
+
+    def slot(
+        self,
+        name: str,
+        number: int,
+        location: Location,
+        profile: str | None = None,
+        watchdog: bool | None = None,
+    ) -> Slot:
+        """A slot of this cluster; what is None follows from the cluster."""
         return Slot(
             name,
             number,
@@ -135,6 +163,7 @@ class Config(_Table):
             addresses.host_mac(self.cluster, number),
             addresses.address(self.subnet, number),
             profile or "",
+            self.watchdog if watchdog is None else watchdog,
         )
 
     def _spelled_out(self) -> list[SlotConfig]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from terrible import commands
+
 Backend = Literal["auto", "sysfs", "hub", "clusterhat", "gpio", "command", "none"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-PLACEHOLDERS = ("slot", "location", "number")
 
 Argv = Annotated[list[str], Field(min_length=1)]
 Line = Annotated[int, Field(strict=True, ge=0)]
@@ -42,15 +42,7 @@ class CommandConfig(BaseModel):
     @field_validator("on", "off", "status")
     @classmethod
     def _is_argv(cls, argv: list[str] | None) -> list[str] | None:
-        words = argv or []
-        if words and not words[0]:
-            raise ValueError("the first word is the program, and must not be empty")
-        if any("\0" in word for word in words):
-            raise ValueError("no word of a command can hold a NUL character")
-        unknown = {name for word in words for name in re.findall(r"\{(\w+)\}", word)} - {*PLACEHOLDERS}
-        if unknown:
-            allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise ValueError(f"unknown placeholder {{{min(unknown)}}}; allowed here: {allowed}")
+        commands.check(argv or [])
         return argv
 
 

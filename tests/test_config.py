@@ -85,6 +85,14 @@ def test_the_cluster_is_called_like_the_host(monkeypatch: pytest.MonkeyPatch) ->
     assert load(None, {}).cluster == "rack-3-example-org"
 
 
+def test_what_holds_for_all_slots_and_what_a_slot_has_of_its_own(path: Path) -> None:
+    other = '[[slots]]\nname = "beta"\nlocation = "1-1.2"\nwatchdog = false\nshutdown = []\n'
+    first = '[[slots]]\nname = "alpha"\nlocation = "1-1.1"\n'
+    config = loaded(path, f'watchdog = true\nshutdown = ["end", "{{address}}"]\n{first}{other}')
+    assert [slot.watchdog for slot in config.named_slots()] == [True, False]
+    assert config.shutdowns() == {"alpha": ("end", "{address}"), "beta": ()}
+
+
 def test_the_ports_of_a_root_hub(path: Path) -> None:
     config = loaded(path, 'hub = "usb1"\nports = 2\n')
     assert [s.location for s in config.named_slots()] == ["1-1", "1-2"]
@@ -254,6 +262,8 @@ BAD: dict[str, tuple[str, ...]] = {
         "power.backend = 'uhubctl': ",
         "'auto', 'sysfs', 'hub', 'clusterhat', 'gpio', 'command' or 'none'",
     ),
+    'shutdown = ["ssh", "{host}"]': ("shutdown: unknown placeholder {host}; allowed here: {slot}, {number}",),
+    SLOT + "watchdog = 1": ("slots.0.watchdog = 1: ", "valid boolean"),
     "[power]\nback = 1": ("power.back: unknown key; allowed here: backend, gpio, command, clusterhat",),
     "[power.gpio]\npins = 1": ("power.gpio.pins: unknown key; allowed here: chip, active_low, lines",),
     "[power.command]\nrun = 1": ("power.command.run: unknown key; allowed here: on, off, status, timeout",),
@@ -269,7 +279,7 @@ BAD: dict[str, tuple[str, ...]] = {
     '[power.command]\non = ["", "x"]': ("power.command.on: the first word is the program",),
     '[power.command]\noff = ["a\\u0000b"]': ("power.command.off: ", "NUL"),
     '[power.command]\nstatus = ["plugctl", "{port}"]': (
-        "power.command.status: unknown placeholder {port}; allowed here: {slot}, {location}, {number}",
+        "power.command.status: unknown placeholder {port}; allowed here: {slot}, {number}, {location}",
     ),
     "[power.command]\ntimeout = 0": ("power.command.timeout = 0: ", "greater than 0"),
     "[power.command]\ntimeout = inf": ("power.command.timeout = inf: ", "finite"),

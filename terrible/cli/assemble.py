@@ -16,7 +16,8 @@ from terrible.cli.nopower import NoAlarms, NoPower
 from terrible.config import Config
 from terrible.mqtt.client import MqttBroker
 from terrible.net.direct import GadgetSeen
-from terrible.net.shutdown import SSH, ShutdownCommand
+from terrible.net.shutdown import ShutdownCommand
+from terrible.power.alarms import HardwareAlarms
 from terrible.power.client import PortHelper, start_own
 from terrible.power.hub import HubControl
 from terrible.power.select import BestPower
@@ -38,9 +39,10 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         state = State(config.state_directory / "state.json" if config.configured else None)
         power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
         broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
-        shutdown = ShutdownCommand(SSH, {})
+        shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
         means = Means(settings.files(config, slots), GadgetSeen(), shutdown, config.limits)
-        world = World(bus, power, NoAlarms(), broker, means)
+        alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
+        world = World(bus, power, alarms, broker, means)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 
@@ -64,11 +66,6 @@ async def _helper(stack: AsyncExitStack, path: Path | None) -> PortHelper:
     if path is not None and os.geteuid() == 0 and not await _answers(socket_path):
         return await stack.enter_async_context(start_own(path, socket_path))
     return PortHelper(socket_path)
-
-
-async def _power(stack: AsyncExitStack, bus: UsbBus, path: Path | None) -> Power:
-    """Port power without regard to the configuration."""
-    return BestPower(Topology(), await _helper(stack, path), bus.hubs)
 
 
 async def _answers(socket_path: Path) -> bool:

@@ -6,8 +6,7 @@ import asyncio
 import platform
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,8 @@ async def probe(
 
 async def _probed(machine: Machine, location: Location, port: HubPort) -> tuple[dict[str, Any], list[str]]:
     work = Probe(location, port, machine.control, machine.topology, machine.bus, machine.answers)
-    with _hangup_is_cancel():
-        seen = await work.run()
+    _hangup_is_cancel()
+    seen = await work.run()
     found = remembered(seen, time.time(), platform.release())
     return found, report(location, seen, found)
 
@@ -144,13 +143,8 @@ def _back(seen: Observed) -> str:
     return f"after {seen.back:.1f} s as {seen.after.name if seen.after else 'something unknown'}"
 
 
-@contextmanager
-def _hangup_is_cancel() -> Iterator[None]:
-    """A terminal that closes must not leave a port dark: take SIGHUP like Ctrl-C."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+def _hangup_is_cancel() -> None:
+    """A terminal that closes must not leave a port dark: take SIGHUP like Ctrl-C from now on."""
+    task = asyncio.current_task()
     assert task is not None
-    loop.add_signal_handler(signal.SIGHUP, task.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, task.cancel)

@@ -66,7 +66,7 @@ async def _serve(options: argparse.Namespace, tally: Tally) -> None:
         bus = UsbBus()
         try:
             files = BootFiles(Roots(options.directory, overlay=options.overlay), [], "serve")
-            means = Means(files, GadgetSeen(), ShutdownCommand((), {}), Limits())
+            means = Means(files, GadgetSeen(), ShutdownCommand({}, 0), Limits())
             world = World(bus, NoPower(), NoAlarms(), tally, means)
             info = Info(__version__, "serve", socket.gethostname(), "serve", time.time(), ())
             agent = Agent(world, [], info, State(None), slot_at)

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terrible import commands
+from terrible.commands import fill, last_line
 from terrible.model import HostError, Location, PowerError, Slot
 from terrible.power import command
-from terrible.power.command import CommandPort, CommandPower, Commands, fill, last_line
+from terrible.power.command import CommandPort, CommandPower, Commands
 from terrible.seams import HubPort
 
 SLOT = Slot("node2", 2, Location("1-1.2"), "", "")
@@ -233,4 +235,4 @@ def test_a_program_that_went_away_later_is_a_power_error(tmp_path: Path) -> None
 def test_whatever_a_child_says_makes_one_printable_line(data: bytes) -> None:
     line = last_line(data)
     assert line.isprintable()
-    assert len(line) <= 10 * command.SHOWN
+    assert len(line) <= 10 * commands.SHOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_only_a_plain_attribute_is_written(helper: Helper, tree: Tree, tmp_path:
         case "link":
             path.symlink_to(tree.disable("1-1.4"))
         case "link of the port":
-            path.parent.rmdir()
+            shutil.rmtree(path.parent)
             path.parent.symlink_to(tree.disable("1-1.4").parent)
         case "foreign link":
             interface = tree.root / "bus/usb/devices/1-1:1.0"

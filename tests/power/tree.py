@@ -47,7 +47,8 @@ class Tree:
         link.unlink()
 
     def disable(self, location: str) -> Path:
-        return self.root / disable_attribute(Location(location))
+        path = self.root / disable_attribute(Location(location))
+        return path.parent.parent.resolve() / path.parent.name / path.name
 
     def overcurrents(self, location: str) -> Path:
         return self.disable(location).with_name("over_current_count")

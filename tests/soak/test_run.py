@@ -147,7 +147,7 @@ def test_a_broker_that_is_away_for_half_an_hour_costs_nothing(tmp_path: Path) ->
         async with agent(head, tmp_path, sim):
             soaking = asyncio.create_task(soaked(head, plan(2)))
             await phase(head, "node1", Phase.UP)
-            await phase(head, "node1", Phase.OFF)
+            await phase(head, "node1", Phase.LOADING)
             head.disconnect()
             await asyncio.sleep(1800)
             assert not soaking.done()
