@@ -11,7 +11,14 @@ import typer
 from terrible import __version__
 from terrible.sim.faults import Kind
 
+
+def _ends(code: int | None) -> None:
+    """What a command returns is how the process ends."""
+    raise typer.Exit(code or 0)
+
+
 app = typer.Typer(
+    result_callback=_ends,
     help="The head-node agent of a cluster of Raspberry Pis that boot over USB.",
     no_args_is_help=True,
     add_completion=False,
@@ -23,9 +30,12 @@ ELSEWHERE = {"add_help_option": False, "ignore_unknown_options": True, "allow_ex
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; typer itself exits for usage errors."""
-    result = app(list(arguments), prog_name="terrible", standalone_mode=False)
-    return result if isinstance(result, int) else 0
+    """Run one command; a usage error is one line of typer's, and 2."""
+    try:
+        app(list(arguments), prog_name="terrible")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 @app.command(context_settings=ELSEWHERE)
@@ -54,6 +64,32 @@ def check(
     from terrible.cli.check import main
 
     return main(config)
+
+
+@app.command()
+def soak(
+    slots: Annotated[str, typer.Argument(help="Which: node1, node1,node4, node[1-3] or all.")] = "all",
+    cycles: Annotated[int | None, typer.Option(min=1, help="How many cycles of each slot.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="For how long to begin new cycles.")] = None,
+    broker: Annotated[str | None, typer.Option(help="The agent's broker, mqtt://host:port.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="The agent's cluster; default: this host.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new directory for the report.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Cut running neighbours that share power.")] = False,
+    simulate: Annotated[int | None, typer.Option(min=1, max=120, help="Test so many simulated Pis.")] = None,
+    fault: Annotated[Kind | None, typer.Option(help="What a simulated Pi sometimes does.")] = None,
+    chance: Annotated[float, typer.Option(min=0, max=1, help="How often it does, of 1.")] = 0.05,
+    speed: Annotated[float, typer.Option(min=0.1, max=100, help="How much faster than real Pis.")] = 10.0,
+) -> int:
+    """Power-cycle slots over and over, and report how often they came up and what took how long."""
+    from terrible.cli.loop import complain
+    from terrible.cli.soak import Simulate, Soak, main
+    from terrible.model import UsageError
+    from terrible.soak.run import Plan
+
+    if fault is not None and simulate is None:
+        return complain(UsageError("--fault is for simulated Pis: say --simulate N as well"))
+    pis = Simulate(simulate, speed, fault, chance) if simulate is not None else None
+    return main(Soak(Plan(slots, cycles, hours, force), broker, cluster, out, pis))
 
 
 @app.command()
