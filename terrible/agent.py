@@ -154,7 +154,7 @@ class Agent:
                         life.leave(shown.get(life.slot.location)), name=f"leave {life.slot.name}"
                     )
         except TimeoutError:
-            log.warning("stopped before every unserved port was off")
+            log.warning("stopped before every unserved port was seen to stay off")
 
 
 def _shown(life: Life) -> Stage | None:

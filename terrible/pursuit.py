@@ -7,6 +7,7 @@ other. Nothing is carried over that the port does not show.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from terrible import policy
@@ -57,28 +58,37 @@ class Pursuit:
     # -- off ----------------------------------------------------------------------------------------
 
     async def stay_off(self, force: bool) -> None:
-        """Shut the node down, cut its power and leave it so. Without a switch, say that; the wish stands."""
+        """Shut the node down, cut its power and keep it so. Without a switch, say that; the wish stands."""
         try:
             await self._cut_gently(force)
         except PowerError as error:
             self._supply.settled()
             self.standing.say(self.phase, error.problem)
             self._ended(error.problem)
-        else:
-            self.standing.say(Phase.OFF)
-            self._ended(None)
-        await asyncio.Event().wait()
+            await asyncio.Event().wait()
+        self.standing.say(Phase.OFF)
+        self._ended(None)
+        await self._keep_dark()
 
     async def stay_latched(self, why: Problem) -> None:
-        """Cut the power at once and leave it so until a person lets go."""
-        if await self._try_to_cut():
-            self.standing.say(Phase.OFF, why)
-        else:
+        """Cut the power at once and keep it so until a person lets go."""
+        if not await self._try_to_cut():
             refused = self.standing.report.problem
             message = f"{why.message}; {refused.message}" if refused else why.message
             self.standing.say(self.phase, Problem(why.code, message))
+            self._ended(why)
+            await asyncio.Event().wait()
+        self.standing.say(Phase.OFF, why)
         self._ended(why)
-        await asyncio.Event().wait()
+        await self._keep_dark(why)
+
+    async def _keep_dark(self, why: Problem | None = None) -> None:
+        """Kernels and hubs give power back unasked, some after minutes: what shows up is cut again."""
+        for times in itertools.count(1):
+            await self.port.shows()
+            if await self._try_to_cut():
+                self.standing.say(Phase.OFF, why)
+            await asyncio.sleep(policy.settle(times + 1))
 
     async def _cut_gently(self, force: bool) -> None:
         """By a person's wish: first the node may end in order, unless that cannot lead to a cut anyway."""

@@ -193,6 +193,28 @@ def test_an_over_current_elsewhere_is_nobodys_latch(base: Path) -> None:
     clock.run(story())
 
 
+# -- power that comes back unasked ------------------------------------------------------------------
+
+
+def test_a_port_that_gets_power_unasked_is_cut_again(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await rig.until(Phase.UP)
+            rig.broker.ask("power", "node1", "off", force=True)
+            await rig.until(Phase.OFF)
+            port = rig.cluster.ports[Location("1-1.1")]
+            for cuts in (2, 3, 4):
+                await asyncio.sleep(600)
+                await port.power(True)
+                await asyncio.sleep(30)
+                assert rig.cuts(1) == cuts
+                assert not port.lit
+                assert rig.phase("node1") is Phase.OFF
+            assert rig.broker.phases("node1")[-1] is Phase.OFF
+
+    clock.run(story())
+
+
 # -- under-voltage ----------------------------------------------------------------------------------
 
 

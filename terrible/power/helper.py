@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.power.permit import Refused, allowed, attribute, check_peer, parse
+from terrible.power.permit import Refused, allowed, attribute, check_peer, parse, within
 
 SYSFS_LIMIT = 5.0
 """Seconds for one access; 2 s behind another port's enumeration have been seen on a healthy kernel."""
@@ -123,7 +123,7 @@ def _done(connection: socket.socket, settings: Settings) -> int:
     """Do what the connection asks for; the value that the attribute has afterwards."""
     check_peer(connection)
     request = parse(_line(connection))
-    if request.location not in allowed(settings.config):
+    if request.location not in within(settings.sysfs, allowed(settings.config)):
         raise Refused(f"{request.location} is not the location of a slot in {settings.config}")
     return _within_limit(attribute(settings.sysfs, request.location), request.value, settings.locks)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from terrible import controllers
 from terrible.model import Location
-from terrible.power.topology import disable_attribute, ports_of
+from terrible.power.boards import gang
+from terrible.power.topology import Topology, disable_attribute, ports_of
 
 USER = "terrible"
 
@@ -110,6 +111,14 @@ def _slot(slot: object) -> str | None:
         case dict() if "location" not in slot:
             return None
     raise ValueError('a slot has a location such as "1-1.2"')
+
+
+def within(sysfs: Path, slots: frozenset[Location]) -> frozenset[Location]:
+    """The ports of the slots, and those that are switched with them: twins of the other speed, a Pi's gang."""
+    topology = Topology(sysfs)
+    twins = {peer for slot in slots if (peer := topology.peer(slot)) is not None}
+    gangs = [gang(topology, hub) for hub in {slot.hub for slot in slots}]
+    return slots.union(twins, *(found.ports for found in gangs if found))
 
 
 def attribute(sysfs: Path, location: Location) -> Path:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from terrible.power.permit import Refused, check_owner, locations
+from terrible.model import Location
+from terrible.power.permit import Refused, check_owner, locations, within
+
+from .test_boards import SOCKETS_5, pi5
+from .tree import Tree
 
 
 @pytest.mark.parametrize(
@@ -64,3 +68,16 @@ def test_owner(uid: int, mode: int, trusted: bool) -> None:
     else:
         with pytest.raises(Refused, match="owned by root"):
             check_owner(status, Path("terrible.toml"))
+
+
+def test_what_is_switched_with_a_slot_is_allowed_too(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.peers("1-2", "2-2")
+    assert within(tmp_path, frozenset({Location("1-2")})) == {"1-2", "2-2"}
+    assert within(tmp_path, frozenset({Location("1-1.1")})) == {"1-1.1"}
+
+
+def test_of_a_pi_5_all_sockets(tmp_path: Path) -> None:
+    pi5(tmp_path)
+    assert within(tmp_path, frozenset({Location("1-1")})) == {*SOCKETS_5.split()}
+    assert within(tmp_path, frozenset({Location("1-1.2")})) == {"1-1.2"}, "behind a hub of its own"
