@@ -80,8 +80,8 @@ async def _virtual(slots: int, directory: Path) -> float:
     pis = [Pi(timing=TIMING, order=bootfiles.FIRMWARE) for _ in range(slots)]
     cluster = SimCluster(plugged(pis))
     named = make_slots(cluster.ports)
-    means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, cluster, Limits())
-    world = World(cluster.bus, cluster, SimAlarms(), Unsent(), means)
+    means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, Limits())
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, Unsent(), means)
     running = asyncio.create_task(Agent(world, named, INFO, State(None)).run())
     await asyncio.gather(*(pi.answering(True) for pi in pis))
     began = time.process_time()

@@ -111,8 +111,8 @@ def _agent(stand: Stand, port: int, directory: Path) -> Agent:
     )
     info, slots = settings.introduction(config), config.named_slots()
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
-    means = Means(settings.files(config, slots), stand.cluster, stand.cluster, config.limits)
-    world = World(stand.cluster.bus, stand.cluster, SimAlarms(), broker, means)
+    means = Means(settings.files(config, slots), stand.cluster, config.limits)
+    world = World(stand.cluster.bus, stand.cluster, SimAlarms(), stand.cluster, broker, means)
     return Agent(world, slots, info, State(None))
 
 

@@ -17,11 +17,11 @@ from terrible.gate import Gate
 from terrible.model import Code, HostError, Info, Location, Phase, Problem, Slot, Stage
 from terrible.port import Port
 from terrible.requests import Desk
-from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power
+from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power, Shutdown
 from terrible.slot import Life
 from terrible.standing import Standing
 from terrible.state import State
-from terrible.supply import Supply
+from terrible.supply import Mains, Supply
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class World:
     bus: Bus
     power: Power
     alarms: Alarms
+    shutdown: Shutdown
     broker: Broker
     means: Means
 
@@ -53,7 +54,9 @@ class Agent:
     ) -> None:
         self._world, self._info, self._state, self._newcomer = world, info, state, newcomer
         self._slots = {slot.location: slot for slot in slots}
-        self._gate = Gate(world.means.limits, world.alarms.undervoltage)
+        gate = Gate(world.means.limits, world.alarms.undervoltage)
+        limits = world.means.limits
+        self._mains = Mains(world.power, gate, world.shutdown, limits, self._hurt, self._dark)
         self.lives: dict[Location, Life] = {}
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -107,7 +110,7 @@ class Agent:
         standing = Standing(slot, self._state.wish(slot.name), self._world.broker.tell)
         world = self._world
         port = Port(slot.location)
-        supply = Supply(slot, port, world.power, self._gate, self._hurt)
+        supply = Supply(port, standing, self._mains)
         life = Life(port, supply, world.means, standing, self._state)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
@@ -130,7 +133,7 @@ class Agent:
 
     # -- power and the others -----------------------------------------------------------------------
 
-    def _hurt(self, slot: Slot, switch: HubPort, force: bool) -> list[str]:
+    def _hurt(self, slot: Slot, switch: HubPort, force: bool, for_good: bool) -> list[str]:
         """Who else would be hurt if this slot lost power now."""
         shown = {device.location: device.stage for device in self._world.bus.present()}
         strangers = [
@@ -142,7 +145,15 @@ class Agent:
             policy.Neighbour(life.slot.location, _shown(life), life.slot.name, life.phase)
             for life in self.lives.values()
         ]
-        return policy.hurt(slot.location, switch.affects(), strangers + nodes, force=force)
+        neighbours = strangers + nodes
+        return policy.hurt(slot.location, switch.affects(), neighbours, force=force, for_good=for_good)
+
+    def _dark(self, locations: frozenset[Location]) -> None:
+        """What the kernel still lists at these is a ghost: a hub does not always tell it of a cut."""
+        for life in self.lives.values():
+            if any(location.holds(life.slot.location) for location in locations):
+                life.port.went_dark()
+                self._mains.gate.went_dark(life.slot.name)
 
     async def _leave(self) -> None:
         """All slots at once, by what the bus shows, for arrivals may wait unread."""

@@ -7,6 +7,7 @@ import logging
 import time
 
 from terrible.model import (
+    BootError,
     FileRecord,
     Phase,
     Problem,
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 GRACE = 30.0
 """Seconds beyond a wait's own limit after which the agent, not the node, must be at fault."""
+MOST_FILES = 1000
+MOST_METADATA = 100
+"""A boot asks for some forty files and tells half a dozen things; a node that goes on and on is broken."""
 PROGRESS_EVERY = 0.2
 """Seconds between two messages of progress of one slot: smooth for a person, cheap for a Zero."""
 
@@ -97,6 +101,8 @@ class Attempt:
 
     def served(self, file: Found | Missing) -> None:
         """The node has all of it, or knows that there is none."""
+        if len(self.transcript.files) >= MOST_FILES:
+            raise BootError(f"it asked for more than {MOST_FILES} files")
         seconds, self._asked = self._now() - self._asked, self._now()
         layer, looked_in = (None, file.looked_in) if isinstance(file, Missing) else (file.layer, ())
         record = FileRecord(file.name, len(file.content), None, layer, round(seconds, 4), looked_in)
@@ -106,6 +112,8 @@ class Attempt:
 
     def noted(self, key: str, value: str) -> None:
         """The node said this about itself."""
+        if len(self.transcript.metadata) >= MOST_METADATA:
+            raise BootError(f"it told more than {MOST_METADATA} things about itself")
         self.transcript.metadata[key] = value
 
     def bad_request(self, what: str) -> int:

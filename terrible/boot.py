@@ -21,7 +21,7 @@ from terrible import diagnosis
 from terrible.attempt import Attempt
 from terrible.model import BootError, Code, Limits, Phase, Problem, Silent, Stage
 from terrible.port import Port, while_there
-from terrible.seams import Device, Network, Shutdown
+from terrible.seams import Device, Network
 from terrible.usb import identify, loader
 from terrible.usb.bootfiles import BootFiles, Found, Missing
 
@@ -32,7 +32,6 @@ class Means:
 
     files: BootFiles
     network: Network
-    shutdown: Shutdown
     limits: Limits
 
 

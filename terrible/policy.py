@@ -37,9 +37,16 @@ class Neighbour:
 
 
 def hurt(
-    own: Location, affects: Iterable[Location], neighbours: Iterable[Neighbour], *, force: bool = False
+    own: Location,
+    affects: Iterable[Location],
+    neighbours: Iterable[Neighbour],
+    *,
+    force: bool = False,
+    for_good: bool = False,
 ) -> list[str]:
     """Who else would be hurt by cutting `own`'s power: running nodes, and whatever is no Pi.
+
+    Where it is cut `for_good`, nodes that boot are hurt as well; a short cut only makes them start over.
 
     Empty means that it may be cut. A keyboard, a network adapter, a disk are all OTHER; so is one behind
     a hub, since a location holds all that sit behind it. `force` gives up other nodes, nothing else.
@@ -49,15 +56,17 @@ def hurt(
         _describe(neighbour)
         for neighbour in neighbours
         if any(location.holds(neighbour.location) for location in cut)
-        and _suffers(own, neighbour, force=force)
+        and _suffers(own, neighbour, force=force, for_good=for_good)
     ]
 
 
-def _suffers(own: Location, neighbour: Neighbour, *, force: bool) -> bool:
+def _suffers(own: Location, neighbour: Neighbour, *, force: bool, for_good: bool) -> bool:
     if neighbour.stage is Stage.OTHER:
         return True
     if force or neighbour.location == own:
         return False
+    if for_good and neighbour.phase in (Phase.ROM, Phase.LOADING):
+        return True
     return neighbour.phase in RUNNING or neighbour.stage in (Stage.GADGET, Stage.DISK)
 
 

@@ -14,13 +14,15 @@ from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.model import BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
-from terrible.port import Port, while_there
+from terrible.port import Port
 from terrible.seams import Device
 from terrible.standing import Standing
 from terrible.supply import Supply
+from terrible.vigil import Vigil
 
 UNSERVED = frozenset({Phase.ROM, Phase.LOADING})
 """Phases in which a Pi depends on being served, and must not be left powered without an agent."""
+_CUT_WITH_OTHERS = "its port lost its power together with another; say on or boot to power it"
 
 
 class Pursuit:
@@ -38,6 +40,7 @@ class Pursuit:
         self._slot = standing.report.slot
         self._supply, self._means, self._ended = supply, means, ended
         self._limits = means.limits
+        self._vigil = Vigil(standing, supply, means.network, means.limits)
         self._attempts = self._failures = self._flaps = 0
         self._due: Callable[[], float] | None = None
 
@@ -60,7 +63,7 @@ class Pursuit:
     async def stay_off(self, force: bool) -> None:
         """Shut the node down, cut its power and keep it so. Without a switch, say that; the wish stands."""
         try:
-            await self._cut_gently(force)
+            await self._supply.cut_gently(force, for_good=True)
         except PowerError as error:
             self._supply.settled()
             self.standing.say(self.phase, error.problem)
@@ -72,7 +75,7 @@ class Pursuit:
 
     async def stay_latched(self, why: Problem) -> None:
         """Cut the power at once and keep it so until a person lets go."""
-        if not await self._try_to_cut():
+        if not await self._supply.try_to_cut(for_good=True):
             refused = self.standing.report.problem
             message = f"{why.message}; {refused.message}" if refused else why.message
             self.standing.say(self.phase, Problem(why.code, message))
@@ -86,28 +89,9 @@ class Pursuit:
         """Kernels and hubs give power back unasked, some after minutes: what shows up is cut again."""
         for times in itertools.count(1):
             await self.port.shows()
-            if await self._try_to_cut():
+            if await self._supply.try_to_cut(for_good=True):
                 self.standing.say(Phase.OFF, why)
             await asyncio.sleep(policy.settle(times + 1))
-
-    async def _cut_gently(self, force: bool) -> None:
-        """By a person's wish: first the node may end in order, unless that cannot lead to a cut anyway."""
-        await self._supply.check(force)
-        device = self.port.device
-        if not force and device is not None and device.stage is Stage.GADGET:
-            try:
-                async with asyncio.timeout(self._limits.shutdown):
-                    await self._means.shutdown.shut_down(self._slot)
-                    await device.left()
-            except TimeoutError:
-                self.standing.happened("shutdown", f"it did not shut down in {self._limits.shutdown:g} s")
-            except BootError as error:
-                self.standing.happened("shutdown", error.problem.message)
-        await self._cut(force)
-
-    async def _cut(self, force: bool) -> None:
-        await self._supply.cut(force)
-        self.standing.say(self.phase, self.standing.report.problem, power=False)
 
     # -- on -----------------------------------------------------------------------------------------
 
@@ -116,44 +100,50 @@ class Pursuit:
         if cycle:
             await self._cycle_for(force)
         elif self.port.device is None and await self._supply.is_off():
-            await self._power_on(cycle=False)
+            await self._supply.give(cycle=False)
         while True:
             await asyncio.sleep(policy.settle(self._flaps))
             await self._arrival()
             device = await self._attempt()
             if device is not None:
                 self._failures = self._flaps = 0
-                await self._while_running(device)
+                await self._vigil.keep(device)
 
     async def _cycle_for(self, force: bool) -> None:
         """A person asked for it: a refusal ends the order, not the slot."""
         try:
-            await self._cut_gently(force)
+            await self._supply.cut_gently(force, for_good=False)
         except PowerError as error:
             self.standing.say(self.phase, error.problem, addresses=self.standing.report.addresses)
             self._ended(error.problem)
         else:
             self.standing.say(Phase.OFF)
-            await self._power_on(cycle=True)
-
-    async def _power_on(self, cycle: bool) -> None:
-        try:
-            await self._supply.give(cycle, held_up=self._held_up)
-        except PowerError as error:
-            self.standing.say(self.phase, error.problem)
-        else:
-            self.standing.say(Phase.WAITING, power=True)
-
-    def _held_up(self, why: str) -> None:
-        self.standing.say(self.phase, Problem(Code.UNDERVOLTAGE, why))
+            await self._supply.give(cycle=True)
 
     async def _arrival(self) -> None:
         """Return when the port shows something. A slot that stays empty has not failed."""
-        try:
-            async with asyncio.timeout(self._limits.power_on_to_rom):
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.power_on_to_rom):
+                    await self.port.shows()
+                    return
+            except TimeoutError:
+                interrupted = self._flaps > 0
+                self._found_empty()
+            if not await self._supply.is_off():
                 await self.port.shows()
-        except TimeoutError:
-            self._found_empty()
+                return
+            await self._found_dark(interrupted)
+
+    async def _found_dark(self, interrupted: bool) -> None:
+        """Power was not given, or was cut with another's: what that cut short goes on.
+
+        A port that was empty then stays dark, lest slots of one gang power and cut each other in turn.
+        """
+        if interrupted or self.standing.report.problem is not None:
+            await self._supply.give(cycle=True)
+        else:
+            self.standing.say(self.phase, Problem(Code.POWER_PROTECTED, _CUT_WITH_OTHERS), power=False)
             await self.port.shows()
 
     def _found_empty(self) -> None:
@@ -168,10 +158,8 @@ class Pursuit:
         """Boot once; None where that failed, after doing what the policy says about it."""
         self._attempts += 1
         attempt = Attempt(self._slot, self._attempts, self.standing)
-        self._due = attempt.due
         try:
-            device = await boot(self.port, self._means, attempt)
-            await attempt.hashed()
+            device = await self._boot(attempt)
         except DeviceLeft as error:
             self._left(attempt, error)
         except BootError as error:
@@ -183,9 +171,16 @@ class Pursuit:
         else:
             self._booted(device, attempt)
             return device
+        return None
+
+    async def _boot(self, attempt: Attempt) -> Device:
+        self._due = attempt.due
+        try:
+            device = await boot(self.port, self._means, attempt)
+            await attempt.hashed()
         finally:
             self._due = None
-        return None
+        return device
 
     def _booted(self, device: Device, attempt: Attempt) -> None:
         self._supply.settled()
@@ -205,42 +200,6 @@ class Pursuit:
         if self._flaps <= 2:
             self.standing.attempted(attempt.closed("left", error.problem.message))
 
-    # -- while it runs ------------------------------------------------------------------------------
-
-    async def _while_running(self, device: Device) -> None:
-        """The node runs by itself: tell when it no longer answers; return when it has left, or lost power."""
-        try:
-            while device.stage is Stage.GADGET:
-                await while_there(device, self._means.network.lost(self._slot))
-                self.standing.say(Phase.LOST)
-                limit = self._limits.watchdog if self._slot.watchdog else None
-                if await self._answers_again(device, limit):
-                    continue
-                if await self._bite():
-                    return
-                await self._answers_again(device, None)
-            await device.left()
-        except DeviceLeft:
-            return
-
-    async def _answers_again(self, device: Device, limit: float | None) -> bool:
-        """Whether it did within the limit, if there is one."""
-        try:
-            async with asyncio.timeout(limit):
-                addresses = await while_there(device, self._means.network.reachable(self._slot, device))
-        except TimeoutError:
-            return False
-        self.standing.say(Phase.UP, addresses=addresses)
-        return True
-
-    async def _bite(self) -> bool:
-        """The watchdog's: cycle a node that hangs; False where its power cannot be cut."""
-        self.standing.happened("watchdog", f"no answer for {self._limits.watchdog:g} s")
-        if not await self._try_to_cut():
-            return False
-        await self._power_on(cycle=True)
-        return True
-
     # -- recovery -----------------------------------------------------------------------------------
 
     async def _recover(self, problem: Problem) -> None:
@@ -250,25 +209,15 @@ class Pursuit:
         failed = self.port.device
         if policy.gives_up(self._failures, self._limits):
             self.standing.say(Phase.QUARANTINED, problem)
-            await self._try_to_cut()
+            await self._supply.try_to_cut(for_good=True)
             await self.port.shows(other_than=failed)
             self._failures = 0
             return
         self.standing.say(Phase.FAILED, problem)
-        dark = await self._try_to_cut()
+        dark = await self._supply.try_to_cut()
         await asyncio.sleep(policy.pause(self._failures, self._limits))
         if dark:
-            await self._power_on(cycle=True)
-
-    async def _try_to_cut(self) -> bool:
-        """Cut the power where that hurts nobody; a pause then is spent dark, never in an unserved ROM."""
-        try:
-            await self._cut(force=False)
-        except PowerError as error:
-            self.standing.say(self.phase, error.problem)
-            self._supply.settled()
-            return False
-        return True
+            await self._supply.give(cycle=True)
 
     # -- the end ------------------------------------------------------------------------------------
 
@@ -280,4 +229,4 @@ class Pursuit:
         about_to_show = self._supply.given_within(self._limits.power_on_to_rom)
         waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and about_to_show)
         if waits or shown in (Stage.ROM, Stage.LOADER):
-            await self._try_to_cut()
+            await self._supply.try_to_cut()

@@ -113,7 +113,8 @@ class Life:
         """Whether what runs already is what this order wants; at `up` it is done at once."""
         if self.latched or not self.wish or order.action not in ("on", "boot", "release"):
             return False
-        if self.phase in (Phase.UP, Phase.DISK, Phase.FLASHING):
+        lost = self.phase is Phase.LOST and order.action != "boot"  # it runs; only a boot may end that
+        if lost or self.phase in (Phase.UP, Phase.DISK, Phase.FLASHING):
             self._finish()
             return True
         return self.phase in BOOTING

@@ -1,60 +1,119 @@
-"""The power of one slot: cut where that hurts nobody else, given back when it is the slot's turn."""
+"""The power of one slot: cut where that hurts nobody else, given back when it is the slot's turn.
+
+The switch is looked up anew for every use, for hubs come and go.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from terrible.gate import Gate
-from terrible.model import Code, PowerError, Slot
+from terrible.model import BootError, Code, Limits, Location, Phase, PowerError, Problem, Slot, Stage
 from terrible.port import Port
-from terrible.seams import HubPort, Power
+from terrible.seams import HubPort, Power, Shutdown
+from terrible.standing import Standing
 
-Hurt = Callable[[Slot, HubPort, bool], list[str]]
-"""Who else would be hurt if this slot lost power; with force only what is no Pi."""
+Hurt = Callable[[Slot, HubPort, bool, bool], list[str]]
+"""Who else would be hurt if this slot lost power: by force only what is no Pi, for good who boots too."""
+Dark = Callable[[frozenset[Location]], None]
+"""Is told which locations have lost their power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mains:
+    """What all slots of a head share: switches, the gate, how nodes end, and who would be hurt by a cut."""
+
+    power: Power
+    gate: Gate
+    shutdown: Shutdown
+    limits: Limits
+    hurt: Hurt
+    dark: Dark
 
 
 class Supply:
-    """The switch is looked up anew for every use, for hubs come and go."""
+    """One slot's. What it does is said, and so is what it could not do."""
 
-    def __init__(self, slot: Slot, port: Port, power: Power, gate: Gate, hurt: Hurt) -> None:
-        self._slot, self._port, self._power, self._gate, self._hurt = slot, port, power, gate, hurt
+    def __init__(self, port: Port, standing: Standing, mains: Mains) -> None:
+        self._slot = standing.report.slot
+        self._port, self._standing, self._mains = port, standing, mains
         self._powered_at = float("-inf")
 
-    async def check(self, force: bool) -> HubPort:
-        """The switch; PowerError where there is none, or cutting would hurt somebody else."""
-        switch = await self._power.port(self._slot.location)
+    # -- off ----------------------------------------------------------------------------------------
+
+    async def cut(self, force: bool, for_good: bool) -> None:
+        """Power off; PowerError where that cannot be done, or would hurt somebody else.
+
+        `for_good`: the power does not come back by itself, so that who boots beside this slot is hurt too.
+        """
+        switch = await self._check(force, for_good)
+        await switch.switch(on=False)
+        self._mains.dark(switch.affects())
+        report = self._standing.report
+        self._standing.say(report.phase, report.problem, power=False)
+
+    async def cut_gently(self, force: bool, for_good: bool) -> None:
+        """By a person's wish: first the node may end in order, unless that cannot lead to a cut anyway."""
+        await self._check(force, for_good)
+        device = self._port.device
+        if not force and device is not None and device.stage is Stage.GADGET:
+            limit = self._mains.limits.shutdown
+            try:
+                async with asyncio.timeout(limit):
+                    await self._mains.shutdown.shut_down(self._slot)
+                    await device.left()
+            except TimeoutError:
+                self._standing.happened("shutdown", f"it did not shut down in {limit:g} s")
+            except BootError as error:
+                self._standing.happened("shutdown", error.problem.message)
+        await self.cut(force, for_good)
+
+    async def try_to_cut(self, for_good: bool = False) -> bool:
+        """Cut the power where that hurts nobody; else say why not."""
+        try:
+            await self.cut(False, for_good)
+        except PowerError as error:
+            self._standing.say(self._standing.report.phase, error.problem)
+            self.settled()
+            return False
+        return True
+
+    async def _check(self, force: bool, for_good: bool) -> HubPort:
+        switch = await self._mains.power.port(self._slot.location)
         if not switch.affects():
             raise PowerError(switch.why)
-        if hurt := self._hurt(self._slot, switch, force):
+        if hurt := self._mains.hurt(self._slot, switch, force, for_good):
             who = ", ".join(hurt)
             raise PowerError(f"cutting {self._slot.location} would also cut {who}", Code.POWER_PROTECTED)
         return switch
 
-    async def cut(self, force: bool) -> None:
-        """Power off; PowerError where that cannot be done, or would hurt somebody else."""
-        switch = await self.check(force)
-        await switch.switch(on=False)
-        self._port.went_dark()
-        self._gate.went_dark(self._slot.name)
+    # -- on -----------------------------------------------------------------------------------------
 
-    async def give(self, cycle: bool, held_up: Callable[[str], None]) -> None:
-        """Power on when it is this slot's turn; PowerError where the port stays dark.
-
-        `held_up` is told why, while the head's own supply is too weak for one more.
-        """
-        switch = await self._power.port(self._slot.location)
-        await self._gate.power_on(self._slot.name, switch, cycle, held_up)
+    async def give(self, cycle: bool) -> bool:
+        """Power on when it is this slot's turn; False where the port stays dark."""
+        switch = await self._mains.power.port(self._slot.location)
+        try:
+            await self._mains.gate.power_on(self._slot.name, switch, cycle, self._held_up)
+        except PowerError as error:
+            self._standing.say(self._standing.report.phase, error.problem)
+            return False
         self._powered_at = asyncio.get_running_loop().time()
+        self._standing.say(Phase.WAITING, power=True)
+        return True
+
+    def _held_up(self, why: str) -> None:
+        self._standing.say(self._standing.report.phase, Problem(Code.UNDERVOLTAGE, why))
 
     async def is_off(self) -> bool:
         """Whether the port is known to be without power."""
-        switch = await self._power.port(self._slot.location)
+        switch = await self._mains.power.port(self._slot.location)
         return await switch.powered() is False
 
     def settled(self) -> None:
         """The cold boot that `give` began is over, however it ended: the next slot may start."""
-        self._gate.done(self._slot.name)
+        self._mains.gate.done(self._slot.name)
 
     def given_within(self, seconds: float) -> bool:
         """Whether we powered the port so recently."""

@@ -166,8 +166,8 @@ async def cluster(
     slots = [replace(slot, watchdog=watchdog) for slot in make_slots(sim.ports)]
     broker = MemoryBroker()
     alarms = SimAlarms()
-    means = Means(BootFiles(Roots(base), slots, "test"), sim, sim, limits or Limits())
-    agent = Agent(World(sim.bus, sim, alarms, broker, means), slots, INFO, state or State(None))
+    means = Means(BootFiles(Roots(base), slots, "test"), sim, limits or Limits())
+    agent = Agent(World(sim.bus, sim, alarms, sim, broker, means), slots, INFO, state or State(None))
     running = asyncio.create_task(agent.run())
     try:
         yield Rig(agent, broker, sim, slots, alarms)

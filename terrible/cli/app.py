@@ -67,6 +67,24 @@ def check(
 
 
 @app.command()
+def hubs(
+    config: Annotated[
+        Path | None, typer.Option(envvar="TERRIBLE_CONFIG", help="A TOML file, as for run.")
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="As one tree per controller.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    probe: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Switch this port, 1-1.2 say, and report what happens.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --probe: also where a node runs.")] = False,
+) -> int:
+    """Show every USB hub and port, or find out whether one port really switches."""
+    from terrible.cli.hubs import Options, main
+
+    return main(Options(config, tree, as_json, probe, force))
+
+
+@app.command()
 def soak(
     slots: Annotated[str, typer.Argument(help="Which: node1, node1,node4, node[1-3] or all.")] = "all",
     cycles: Annotated[int | None, typer.Option(min=1, help="How many cycles of each slot.")] = None,

@@ -40,9 +40,9 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
         broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
-        means = Means(settings.files(config, slots), GadgetSeen(), shutdown, config.limits)
+        means = Means(settings.files(config, slots), GadgetSeen(), config.limits)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
-        world = World(bus, power, alarms, broker, means)
+        world = World(bus, power, alarms, shutdown, broker, means)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 

@@ -89,8 +89,9 @@ async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> A
     info = settings.introduction(config)
     slots = config.named_slots()
     cluster = SimCluster(plugged(simulated.boards), rate=RATE * simulated.speed)
-    means = Means(settings.files(config, slots), cluster, cluster, config.limits)
-    world = World(cluster.bus, cluster, SimAlarms(), MqttBroker(address, CLUSTER, info.session), means)
+    means = Means(settings.files(config, slots), cluster, config.limits)
+    broker = MqttBroker(address, CLUSTER, info.session)
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
         yield

@@ -66,8 +66,8 @@ async def _serve(options: argparse.Namespace, tally: Tally) -> None:
         bus = UsbBus()
         try:
             files = BootFiles(Roots(options.directory, overlay=options.overlay), [], "serve")
-            means = Means(files, GadgetSeen(), ShutdownCommand({}, 0), Limits())
-            world = World(bus, NoPower(), NoAlarms(), tally, means)
+            means = Means(files, GadgetSeen(), Limits())
+            world = World(bus, NoPower(), NoAlarms(), ShutdownCommand({}, 0), tally, means)
             info = Info(__version__, "serve", socket.gethostname(), "serve", time.time(), ())
             agent = Agent(world, [], info, State(None), slot_at)
             print(f"waiting for Pis; files from {options.directory}", flush=True)

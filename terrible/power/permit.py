@@ -114,7 +114,7 @@ def _slot(slot: object) -> str | None:
 
 
 def within(sysfs: Path, slots: frozenset[Location]) -> frozenset[Location]:
-    """The ports of the slots, and those that are switched with them: twins of the other speed, a Pi's gang."""
+    """The ports of the slots and those switched with them: twins of the other speed, a Pi's gang."""
     topology = Topology(sysfs)
     twins = {peer for slot in slots if (peer := topology.peer(slot)) is not None}
     gangs = [gang(topology, hub) for hub in {slot.hub for slot in slots}]

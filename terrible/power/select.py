@@ -172,9 +172,10 @@ def _unable(location: Location, hub: HubDescriptor) -> str:
 
 def _verdict_against(backend: str, verdict: Mapping[str, Any] | None) -> str:
     """What a probe has to say against a backend, empty if nothing; another version may have kept less."""
-    match verdict:
-        case {"backend": str(tried), "works": False, "when": int(when), **rest} if tried == backend:
-            said = str(rest.get("sentence") or "it does not work").rstrip(".")
-            day = datetime.fromtimestamp(min(abs(when), _LATEST)).astimezone().date()
-            return f"a probe on {day} showed that {said[:1].lower()}{said[1:]}"
+    for each in (verdict, *(verdict or {}).get("others", ())):
+        match each:
+            case {"backend": str(tried), "works": False, "when": int(when), **rest} if tried == backend:
+                said = str(rest.get("sentence") or "it does not work").rstrip(".")
+                day = datetime.fromtimestamp(min(abs(when), _LATEST)).astimezone().date()
+                return f"a probe on {day} showed that {said[:1].lower()}{said[1:]}"
     return ""

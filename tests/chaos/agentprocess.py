@@ -46,8 +46,8 @@ async def agent(orders: Orders) -> None:
     slots = make_slots(hub_locations("1-1", orders.slots))
     world = RemoteWorld(remote)
     limits = hurried(Limits(), orders.speed)
-    means = Means(BootFiles(Roots(orders.base), slots, "test"), world, world, limits)
-    running = Agent(World(remote.bus, world, SimAlarms(), world, means), slots, INFO, State(orders.state))
+    means = Means(BootFiles(Roots(orders.base), slots, "test"), world, limits)
+    running = Agent(World(remote.bus, world, SimAlarms(), world, world, means), slots, INFO, State(orders.state))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(remote.listen())
         tasks.create_task(running.run())
