@@ -56,7 +56,7 @@ class Agent:
         self._slots = {slot.location: slot for slot in slots}
         gate = Gate(world.means.limits, world.alarms.undervoltage)
         limits = world.means.limits
-        self._mains = Mains(world.power, gate, world.shutdown, limits, self._hurt, self._dark)
+        self._mains = Mains(world.power, gate, world.shutdown, limits, self._hurt, self._switched)
         self.lives: dict[Location, Life] = {}
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -148,12 +148,16 @@ class Agent:
         neighbours = strangers + nodes
         return policy.hurt(slot.location, switch.affects(), neighbours, force=force, for_good=for_good)
 
-    def _dark(self, locations: frozenset[Location]) -> None:
-        """What the kernel still lists at these is a ghost: a hub does not always tell it of a cut."""
+    def _switched(self, slot: Slot, locations: frozenset[Location], on: bool) -> None:
+        """After a cut, what the kernel still lists is a ghost: a hub does not always tell it."""
         for life in self.lives.values():
-            if any(location.holds(life.slot.location) for location in locations):
+            if not any(location.holds(life.slot.location) for location in locations):
+                continue
+            if not on:
                 life.port.went_dark()
                 self._mains.gate.went_dark(life.slot.name)
+            if life.slot is not slot:
+                life.standing.shares(on)
 
     async def _leave(self) -> None:
         """All slots at once, by what the bus shows, for arrivals may wait unread."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from terrible.model import Limits
+from terrible.model import Code, Limits, Problem
 from terrible.policy import Schedule
 from terrible.seams import HubPort
 
+HeldUp = Callable[[Problem], None]
 WEAK = 2.0
 """Seconds between two looks at a supply that is too weak (the firmware's own filter takes about one)."""
 
@@ -17,21 +18,23 @@ class Gate:
     """All slots of one head pass through here before their port gets power."""
 
     def __init__(self, limits: Limits, undervoltage: Callable[[], str]) -> None:
+        self._limits = limits
         self._schedule = Schedule(limits)
         self._undervoltage = undervoltage
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
-    async def power_on(self, name: str, port: HubPort, cycle: bool, held_up: Callable[[str], None]) -> None:
+    async def power_on(self, name: str, port: HubPort, cycle: bool, held_up: HeldUp) -> None:
         """Wait for the slot's turn, then power its port. PowerError if it cannot be powered.
 
-        While the head's own supply is too weak nobody's turn comes; `held_up` is told why.
+        `held_up` is told why it takes long: the slot's cycles of this hour are spent, or the head's own
+        supply is too weak, and so nobody's turn comes.
         """
-        await self._wait_for_own_limits(name, cycle)
+        await self._wait_for_own_limits(name, cycle, held_up)
         async with self._turn:  # first come, first served
             await self._wait_for_turn(name)
             while why := self._undervoltage():
-                held_up(why)
+                held_up(Problem(Code.UNDERVOLTAGE, why))
                 await asyncio.sleep(WEAK)
             self._schedule.start(name, self._now(), cycle)
         try:
@@ -50,9 +53,12 @@ class Gate:
         self._schedule.end(name)
         self._freed.set()
 
-    async def _wait_for_own_limits(self, name: str, cycle: bool) -> None:
+    async def _wait_for_own_limits(self, name: str, cycle: bool, held_up: HeldUp) -> None:
         """A slot that cycles too often waits outside, so that it holds nobody up."""
         while (wait := self._schedule.rest(name, self._now(), cycle)) > 0:
+            if wait > self._limits.cycle_every:
+                why = f"{self._limits.cycles_per_hour} power cycles in an hour are enough; on in {wait:.0f} s"
+                held_up(Problem(Code.CYCLES_SPENT, why))
             await asyncio.sleep(wait)
 
     async def _wait_for_turn(self, name: str) -> None:

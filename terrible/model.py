@@ -78,6 +78,8 @@ class Code(StrEnum):
     BAD_TEMPLATE = "bad_template"
     POWER_UNSUPPORTED = "power_unsupported"
     POWER_PROTECTED = "power_protected"
+    POWER_SHARED = "power_shared"
+    CYCLES_SPENT = "cycles_spent"
     UNREACHABLE = "unreachable"
     OVERCURRENT = "overcurrent"
     UNDERVOLTAGE = "undervoltage"

@@ -26,6 +26,11 @@ def settle(flaps: int) -> float:
     return 0.0 if flaps < 2 else min(0.25 * 2 ** min(flaps, 10), 10.0)
 
 
+def insist(refusals: int) -> float:
+    """Seconds until a cut that was refused so often in a row is tried again."""
+    return float(min(2 ** min(refusals, 8), 300)) if refusals else 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A location that may lose power with another: what it shows, and its slot's name and phase if any."""

@@ -7,7 +7,6 @@ other. Nothing is carried over that the port does not show.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
 
 from terrible import policy
@@ -22,7 +21,6 @@ from terrible.vigil import Vigil
 
 UNSERVED = frozenset({Phase.ROM, Phase.LOADING})
 """Phases in which a Pi depends on being served, and must not be left powered without an agent."""
-_CUT_WITH_OTHERS = "its port lost its power together with another; say on or boot to power it"
 
 
 class Pursuit:
@@ -68,9 +66,9 @@ class Pursuit:
             self._supply.settled()
             self.standing.say(self.phase, error.problem)
             self._ended(error.problem)
-            await asyncio.Event().wait()
-        self.standing.say(Phase.OFF)
-        self._ended(None)
+        else:
+            self.standing.say(Phase.OFF)
+            self._ended(None)
         await self._keep_dark()
 
     async def stay_latched(self, why: Problem) -> None:
@@ -79,19 +77,25 @@ class Pursuit:
             refused = self.standing.report.problem
             message = f"{why.message}; {refused.message}" if refused else why.message
             self.standing.say(self.phase, Problem(why.code, message))
-            self._ended(why)
-            await asyncio.Event().wait()
-        self.standing.say(Phase.OFF, why)
+        else:
+            self.standing.say(Phase.OFF, why)
         self._ended(why)
         await self._keep_dark(why)
 
     async def _keep_dark(self, why: Problem | None = None) -> None:
-        """Kernels and hubs give power back unasked, some after minutes: what shows up is cut again."""
-        for times in itertools.count(1):
+        """What shows up is cut: kernels and hubs give power back unasked, some after minutes.
+
+        Where it may not be cut, or cannot, that is tried again from time to time: neighbours change.
+        """
+        refusals = 0
+        while True:
+            await asyncio.sleep(policy.insist(refusals))
             await self.port.shows()
             if await self._supply.try_to_cut(for_good=True):
                 self.standing.say(Phase.OFF, why)
-            await asyncio.sleep(policy.settle(times + 1))
+                refusals = 0
+            else:
+                refusals += 1
 
     # -- on -----------------------------------------------------------------------------------------
 
@@ -140,10 +144,11 @@ class Pursuit:
 
         A port that was empty then stays dark, lest slots of one gang power and cut each other in turn.
         """
-        if interrupted or self.standing.report.problem is not None:
+        problem = self.standing.report.problem
+        if interrupted or (problem is not None and problem.code is not Code.POWER_SHARED):
             await self._supply.give(cycle=True)
         else:
-            self.standing.say(self.phase, Problem(Code.POWER_PROTECTED, _CUT_WITH_OTHERS), power=False)
+            self.standing.shares(power=False)
             await self.port.shows()
 
     def _found_empty(self) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from terrible.model import Event, Phase, Problem, Progress, Report, Slot, Transcript
+from terrible.model import Code, Event, Phase, Problem, Progress, Report, Slot, Transcript
 from terrible.seams import News
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,15 @@ class Standing:
         self._tell(report)
         if changed or problem != last.problem:
             self._log(f"{phase}{f': {problem.message}' if problem else ''}")
+
+    def shares(self, power: bool) -> None:
+        """Its port lost its power together with another's, or has it back."""
+        report = self.report
+        if not power:
+            why = "its port lost its power together with another; say on or boot to power it"
+            self.say(report.phase, Problem(Code.POWER_SHARED, why), power=False, addresses=report.addresses)
+        elif report.problem is not None and report.problem.code is Code.POWER_SHARED:
+            self.say(report.phase, power=True, addresses=report.addresses)
 
     def happened(self, kind: str, message: str, **data: object) -> None:
         """Tell of something that happened, once."""

@@ -17,8 +17,8 @@ from terrible.standing import Standing
 
 Hurt = Callable[[Slot, HubPort, bool, bool], list[str]]
 """Who else would be hurt if this slot lost power: by force only what is no Pi, for good who boots too."""
-Dark = Callable[[frozenset[Location]], None]
-"""Is told which locations have lost their power."""
+Switched = Callable[[Slot, frozenset[Location], bool], None]
+"""Is told which locations a slot has switched, and whether on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Mains:
     shutdown: Shutdown
     limits: Limits
     hurt: Hurt
-    dark: Dark
+    switched: Switched
 
 
 class Supply:
@@ -50,7 +50,7 @@ class Supply:
         """
         switch = await self._check(force, for_good)
         await switch.switch(on=False)
-        self._mains.dark(switch.affects())
+        self._mains.switched(self._slot, switch.affects(), False)
         report = self._standing.report
         self._standing.say(report.phase, report.problem, power=False)
 
@@ -99,12 +99,13 @@ class Supply:
         except PowerError as error:
             self._standing.say(self._standing.report.phase, error.problem)
             return False
+        self._mains.switched(self._slot, switch.affects(), True)
         self._powered_at = asyncio.get_running_loop().time()
         self._standing.say(Phase.WAITING, power=True)
         return True
 
-    def _held_up(self, why: str) -> None:
-        self._standing.say(self._standing.report.phase, Problem(Code.UNDERVOLTAGE, why))
+    def _held_up(self, why: Problem) -> None:
+        self._standing.say(self._standing.report.phase, why)
 
     async def is_off(self) -> bool:
         """Whether the port is known to be without power."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from terrible.gate import Gate
-from terrible.model import Limits, Location, PowerError
+from terrible.model import Code, Limits, Location, PowerError, Problem
 from terrible.policy import HOUR
 from tests import clock
 
@@ -154,7 +154,7 @@ def test_a_weak_supply_stops_the_line_and_says_so() -> None:
     async def story() -> None:
         weak = ["the head has under-voltage"]
         gate, first, second = Gate(Limits(), lambda: weak[0]), Port(), Port()
-        said: list[str] = []
+        said: list[Problem] = []
         asyncio.get_running_loop().call_later(7.0, weak.__setitem__, 0, "")
         await asyncio.gather(
             gate.power_on("node1", first, cycle=False, held_up=said.append),
@@ -162,7 +162,19 @@ def test_a_weak_supply_stops_the_line_and_says_so() -> None:
         )
         assert first.times[0] >= 7.0
         assert second.times[0] >= first.times[0] + 1.0
-        assert set(said) == {"the head has under-voltage"}
+        assert set(said) == {Problem(Code.UNDERVOLTAGE, "the head has under-voltage")}
+
+    clock.run(story())
+
+
+def test_a_slot_whose_cycles_are_spent_says_how_long_it_waits() -> None:
+    async def story() -> None:
+        gate = Gate(Limits(cycles_per_hour=2, cycle_every=30.0), strong)
+        said: list[Problem] = []
+        for _ in range(3):
+            await gate.power_on("node1", Port(), cycle=True, held_up=said.append)
+        why = "2 power cycles in an hour are enough; on in 3570 s"
+        assert said == [Problem(Code.CYCLES_SPENT, why)]
 
     clock.run(story())
 
@@ -197,7 +209,7 @@ class Cluster:
         self.weak = [dice.uniform(0, 600) for _ in range(dice.randint(0, 3))]
         self.cold: set[str] = set()
         self.dark: dict[str, float] = {}
-        self.held: list[str] = []
+        self.held: list[Problem] = []
         self.on: list[float] = []
 
     def undervoltage(self) -> str:

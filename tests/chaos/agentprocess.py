@@ -47,7 +47,8 @@ async def agent(orders: Orders) -> None:
     world = RemoteWorld(remote)
     limits = hurried(Limits(), orders.speed)
     means = Means(BootFiles(Roots(orders.base), slots, "test"), world, limits)
-    running = Agent(World(remote.bus, world, SimAlarms(), world, world, means), slots, INFO, State(orders.state))
+    outside = World(remote.bus, world, SimAlarms(), world, world, means)
+    running = Agent(outside, slots, INFO, State(orders.state))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(remote.listen())
         tasks.create_task(running.run())
