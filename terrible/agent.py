@@ -142,7 +142,13 @@ class Agent:
             if location not in self.lives
         ]
         nodes = [
-            policy.Neighbour(life.slot.location, _shown(life), life.slot.name, life.phase)
+            policy.Neighbour(
+                life.slot.location,
+                _shown(life, shown.get(life.slot.location)),
+                life.slot.name,
+                life.phase,
+                wanted=life.wish,
+            )
             for life in self.lives.values()
         ]
         neighbours = strangers + nodes
@@ -172,8 +178,13 @@ class Agent:
             log.warning("stopped before every unserved port was seen to stay off")
 
 
-def _shown(life: Life) -> Stage | None:
-    """What the slot's port shows; not what the kernel may still list on a port without power."""
+def _shown(life: Life, listed: Stage | None) -> Stage | None:
+    """What the slot's port shows; not what the kernel may still list on a port without power.
+
+    What the bus has not told its slot of yet may run since the last agent: there the listing counts.
+    """
+    if life.port.untold:
+        return listed
     return life.port.device.stage if life.port.device else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from terrible.model import (
     BootError,
@@ -35,11 +36,13 @@ PROGRESS_EVERY = 0.2
 class Attempt:
     """Written to by the boot; it says nothing about what to do next."""
 
-    def __init__(self, slot: Slot, number: int, standing: Standing) -> None:
+    def __init__(
+        self, slot: Slot, number: int, standing: Standing, complained: Callable[[Problem], None]
+    ) -> None:
         self.slot = slot
         self.transcript = Transcript(slot.name, number, time.time())
         self.addresses: tuple[str, ...] = ()
-        self._standing = standing
+        self._standing, self._complained = standing, complained
         self._now = asyncio.get_running_loop().time
         self._started = self._entered = self._asked = self._told = self._now()
         self._stage = "arrival"
@@ -81,6 +84,7 @@ class Attempt:
         """Something is wrong that does not end the attempt."""
         self._problem = problem
         self._standing.say(self._phase, problem)
+        self._complained(problem)
 
     def reached(self, addresses: tuple[str, ...]) -> None:
         """The node answers at these addresses."""
@@ -95,6 +99,7 @@ class Attempt:
     def sent(self, count: int) -> None:
         """So many more bytes went over the bus."""
         self._sent += count
+        self._due = max(self._due, self._now() + GRACE)  # bytes that move are progress
         if self._now() - self._told >= PROGRESS_EVERY:
             self._told = self._now()
             self._standing.progressed(Progress(self.slot, self._phase, self._sent, self._file))

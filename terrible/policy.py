@@ -33,12 +33,13 @@ def insist(refusals: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A location that may lose power with another: what it shows, and its slot's name and phase if any."""
+    """A location that may lose power with another: what it shows, and its slot's name, phase and wish."""
 
     location: Location
     stage: Stage | None
     name: str = ""
     phase: Phase | None = None
+    wanted: bool = True
 
 
 def hurt(
@@ -52,6 +53,7 @@ def hurt(
     """Who else would be hurt by cutting `own`'s power: running nodes, and whatever is no Pi.
 
     Where it is cut `for_good`, nodes that boot are hurt as well; a short cut only makes them start over.
+    A node that is wished off is not hurt, else nobody of a gang could ever be switched off.
 
     Empty means that it may be cut. A keyboard, a network adapter, a disk are all OTHER; so is one behind
     a hub, since a location holds all that sit behind it. `force` gives up other nodes, nothing else.
@@ -68,7 +70,7 @@ def hurt(
 def _suffers(own: Location, neighbour: Neighbour, *, force: bool, for_good: bool) -> bool:
     if neighbour.stage is Stage.OTHER:
         return True
-    if force or neighbour.location == own:
+    if force or neighbour.location == own or not neighbour.wanted:
         return False
     if for_good and neighbour.phase in (Phase.ROM, Phase.LOADING):
         return True

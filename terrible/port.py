@@ -19,6 +19,8 @@ class Port:
         self.location = location
         self._latest: Device | None = None
         self._arrival = asyncio.Event()
+        self.untold = True
+        """Neither has the bus told of a device here, nor has its power been cut: who knows what it shows."""
 
     @property
     def device(self) -> Device | None:
@@ -27,12 +29,12 @@ class Port:
 
     def arrived(self, device: Device) -> None:
         """A new device is on this port; whatever was there before is history."""
-        self._latest = device
+        self._latest, self.untold = device, False
         self._arrival.set()
 
     def went_dark(self) -> None:
         """Its power was cut: what the kernel may still list here is a ghost, until something arrives."""
-        self._latest = None
+        self._latest, self.untold = None, False
 
     async def shows(self, other_than: Device | None = None) -> Device:
         """The device that is there, or the next to come, unless it is `other_than`."""

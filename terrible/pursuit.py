@@ -7,12 +7,13 @@ other. Nothing is carried over that the port does not show.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
-from terrible.model import BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
+from terrible.model import RUNNING, BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
 from terrible.port import Port
 from terrible.seams import Device
 from terrible.standing import Standing
@@ -40,6 +41,7 @@ class Pursuit:
         self._limits = means.limits
         self._vigil = Vigil(standing, supply, means.network, means.limits)
         self._attempts = self._failures = self._flaps = 0
+        self._on = False
         self._due: Callable[[], float] | None = None
 
     @property
@@ -59,52 +61,63 @@ class Pursuit:
     # -- off ----------------------------------------------------------------------------------------
 
     async def stay_off(self, force: bool) -> None:
-        """Shut the node down, cut its power and keep it so. Without a switch, say that; the wish stands."""
+        """Shut the node down, cut its power and keep it so. Where that is refused, the wish stands."""
+        self._on = False
         try:
             await self._supply.cut_gently(force, for_good=True)
         except PowerError as error:
             self._supply.settled()
             self.standing.say(self.phase, error.problem)
             self._ended(error.problem)
-        else:
-            self.standing.say(Phase.OFF)
-            self._ended(None)
-        await self._keep_dark()
+            await self._until_cut()
+        await self._keep_dark(None)
 
     async def stay_latched(self, why: Problem) -> None:
         """Cut the power at once and keep it so until a person lets go."""
+        self._on = False
         if not await self._supply.try_to_cut(for_good=True):
             refused = self.standing.report.problem
             message = f"{why.message}; {refused.message}" if refused else why.message
             self.standing.say(self.phase, Problem(why.code, message))
-        else:
-            self.standing.say(Phase.OFF, why)
-        self._ended(why)
+            self._ended(why)
+            await self._until_cut()
         await self._keep_dark(why)
 
-    async def _keep_dark(self, why: Problem | None = None) -> None:
-        """What shows up is cut: kernels and hubs give power back unasked, some after minutes.
-
-        Where it may not be cut, or cannot, that is tried again from time to time: neighbours change.
-        """
-        refusals = 0
+    async def _keep_dark(self, why: Problem | None) -> None:
+        """What shows up is cut: kernels and hubs give power back unasked, some after minutes."""
         while True:
-            await asyncio.sleep(policy.insist(refusals))
+            self.standing.say(Phase.OFF, why)
+            self._ended(why if self.standing.report.wish else None)
             await self.port.shows()
-            if await self._supply.try_to_cut(for_good=True):
-                self.standing.say(Phase.OFF, why)
-                refusals = 0
-            else:
-                refusals += 1
+            if not await self._supply.try_to_cut(for_good=True):
+                await self._until_cut()
+
+    async def _until_cut(self) -> None:
+        """What may not be cut, or cannot, is served on, lest a ROM sits there unserved; neighbours change."""
+        serving = asyncio.create_task(self._serve(), name=f"{self._slot.name} on against its wish")
+        try:
+            for refusals in itertools.count(1):
+                await asyncio.wait({serving}, timeout=policy.insist(refusals))
+                if serving.done():
+                    serving.result()  # it never ends by itself: this raises what went wrong
+                if await self._supply.try_to_cut(for_good=True):
+                    return
+        finally:
+            serving.cancel()
+            await asyncio.wait({serving})
 
     # -- on -----------------------------------------------------------------------------------------
 
     async def stay_on(self, cycle: bool, force: bool) -> None:
         """Take the slot to `up`, keep it there, and bring it back when it fails."""
+        self._on = True
         if cycle:
             await self._cycle_for(force)
         elif self.port.device is None and await self._supply.is_off():
-            await self._supply.give(cycle=False)
+            await self._give(cycle=False)
+        await self._serve()
+
+    async def _serve(self) -> None:
         while True:
             await asyncio.sleep(policy.settle(self._flaps))
             await self._arrival()
@@ -112,6 +125,14 @@ class Pursuit:
             if device is not None:
                 self._failures = self._flaps = 0
                 await self._vigil.keep(device)
+
+    async def _give(self, cycle: bool) -> None:
+        await self._supply.give(cycle, self._held_up)
+
+    def _held_up(self, why: Problem) -> None:
+        """It may take an hour until it has power: whoever asked need not wait for that."""
+        self.standing.say(self.phase, why)
+        self._ended(why)
 
     async def _cycle_for(self, force: bool) -> None:
         """A person asked for it: a refusal ends the order, not the slot."""
@@ -122,7 +143,7 @@ class Pursuit:
             self._ended(error.problem)
         else:
             self.standing.say(Phase.OFF)
-            await self._supply.give(cycle=True)
+            await self._give(cycle=True)
 
     async def _arrival(self) -> None:
         """Return when the port shows something. A slot that stays empty has not failed."""
@@ -145,8 +166,10 @@ class Pursuit:
         A port that was empty then stays dark, lest slots of one gang power and cut each other in turn.
         """
         problem = self.standing.report.problem
-        if interrupted or (problem is not None and problem.code is not Code.POWER_SHARED):
-            await self._supply.give(cycle=True)
+        if not self._on:
+            await self.port.shows()
+        elif interrupted or (problem is not None and problem.code is not Code.POWER_SHARED):
+            await self._give(cycle=True)
         else:
             self.standing.shares(power=False)
             await self.port.shows()
@@ -162,7 +185,7 @@ class Pursuit:
     async def _attempt(self) -> Device | None:
         """Boot once; None where that failed, after doing what the policy says about it."""
         self._attempts += 1
-        attempt = Attempt(self._slot, self._attempts, self.standing)
+        attempt = Attempt(self._slot, self._attempts, self.standing, self._complained)
         try:
             device = await self._boot(attempt)
         except DeviceLeft as error:
@@ -177,6 +200,11 @@ class Pursuit:
             self._booted(device, attempt)
             return device
         return None
+
+    def _complained(self, problem: Problem) -> None:
+        """The attempt goes on for who knows how long: neither people nor other slots wait for it."""
+        self._supply.settled()
+        self._ended(problem)
 
     async def _boot(self, attempt: Attempt) -> Device:
         self._due = attempt.due
@@ -193,6 +221,7 @@ class Pursuit:
         if outcome is None:
             stranger = f"{device.descriptors} at {self._slot.location} is no Pi; it is left alone"
             self.standing.say(Phase.WAITING, Problem(Code.CONFLICT, stranger))
+            self._ended(self.standing.report.problem)
         else:
             self.standing.say(outcome, addresses=attempt.addresses, power=True, attempt=self._attempts)
         self.standing.attempted(attempt.closed(str(outcome or device.stage)))
@@ -204,6 +233,8 @@ class Pursuit:
         self.standing.say(Phase.WAITING)
         if self._flaps <= 2:
             self.standing.attempted(attempt.closed("left", error.problem.message))
+        else:
+            self._complained(error.problem)
 
     # -- recovery -----------------------------------------------------------------------------------
 
@@ -221,8 +252,8 @@ class Pursuit:
         self.standing.say(Phase.FAILED, problem)
         dark = await self._supply.try_to_cut()
         await asyncio.sleep(policy.pause(self._failures, self._limits))
-        if dark:
-            await self._supply.give(cycle=True)
+        if dark and self._on:
+            await self._give(cycle=True)
 
     # -- the end ------------------------------------------------------------------------------------
 
@@ -232,6 +263,6 @@ class Pursuit:
         Call it after the pursuit has ended.
         """
         about_to_show = self._supply.given_within(self._limits.power_on_to_rom)
-        waits = self.phase in UNSERVED or (self.phase is Phase.WAITING and about_to_show)
+        waits = self.phase in UNSERVED or (self.phase not in RUNNING and about_to_show)
         if waits or shown in (Stage.ROM, Stage.LOADER):
             await self._supply.try_to_cut()

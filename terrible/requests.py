@@ -50,6 +50,10 @@ class Desk:
             names = expand(request.slots, list(lives))
         except UnknownSlot as error:
             raise Refused("unknown_slot", str(error)) from None
+        except ValueError as error:  # the topic of a plain word may hold what is no name of a slot
+            raise Refused("bad_request", str(error)) from None
+        if not names:
+            raise Refused("unknown_slot", "there are no slots yet")
         if action in ("on", "cycle", "boot"):
             for name in names:
                 if (held := lives[name].latched) is not None:
@@ -62,7 +66,11 @@ class Desk:
 
     async def _follow(self, request: Request, orders: dict[str, asyncio.Future[Problem | None]]) -> None:
         """Answer once every slot has done it, or could not."""
-        await asyncio.wait(orders.values())
+        try:
+            await asyncio.wait(orders.values())
+        except asyncio.CancelledError:
+            self._refuse(request, Refused("agent_error", "the agent stopped"))
+            raise
         problems = {name: problem for name, done in orders.items() if (problem := done.result())}
         if not problems:
             self._broker.answer(request, Answer("done", {"slots": list(orders)}))

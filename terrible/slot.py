@@ -41,6 +41,7 @@ class Life:
         self._pursuit = Pursuit(port, supply, means, standing, self._finish)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._order: Order | None = None
+        self._served: Order | None = None
 
     @property
     def phase(self) -> Phase:
@@ -79,9 +80,12 @@ class Life:
         self._orders.put_nowait(Order("latch", False, asyncio.get_running_loop().create_future()))
 
     def _finish(self, problem: Problem | None = None) -> None:
-        if self._order is not None and not self._order.done.done():
-            self._order.done.set_result(problem)
-        self._order = None
+        """What the pursuit was to do for an order is done; one that came just now is not meant."""
+        served, self._served = self._served, None
+        if served is not None and not served.done.done():
+            served.done.set_result(problem)
+        if self._order is served:
+            self._order = None
 
     # -- one pursuit after the other ----------------------------------------------------------------
 
@@ -113,13 +117,19 @@ class Life:
         """Whether what runs already is what this order wants; at `up` it is done at once."""
         if self.latched or not self.wish or order.action not in ("on", "boot", "release"):
             return False
+        self._served = order
         lost = self.phase is Phase.LOST and order.action != "boot"  # it runs; only a boot may end that
         if lost or self.phase in (Phase.UP, Phase.DISK, Phase.FLASHING):
             self._finish()
             return True
+        if self.phase in BOOTING and (problem := self.standing.report.problem) is not None:
+            self._finish(problem)  # this boot may never end
         return self.phase in BOOTING
 
     def _start(self, order: Order | None) -> asyncio.Task[None]:
+        if self._served is not order:
+            self._finish(self.latched)  # a latch came over it
+        self._served = order
         action = order.action if order else "start"
         return asyncio.create_task(self._pursue(order), name=f"{self.slot.name} {action}")
 

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from terrible.gate import Gate
-from terrible.model import BootError, Code, Limits, Location, Phase, PowerError, Problem, Slot, Stage
+from terrible.gate import Gate, HeldUp
+from terrible.model import BootError, Code, Limits, Location, Phase, PowerError, Slot, Stage
 from terrible.port import Port
 from terrible.seams import HubPort, Power, Shutdown
 from terrible.standing import Standing
@@ -91,21 +91,22 @@ class Supply:
 
     # -- on -----------------------------------------------------------------------------------------
 
-    async def give(self, cycle: bool) -> bool:
-        """Power on when it is this slot's turn; False where the port stays dark."""
+    async def give(self, cycle: bool, held_up: HeldUp) -> bool:
+        """Power on when it is this slot's turn; False where the port stays dark.
+
+        `held_up` is told why it takes long.
+        """
         switch = await self._mains.power.port(self._slot.location)
         try:
-            await self._mains.gate.power_on(self._slot.name, switch, cycle, self._held_up)
+            await self._mains.gate.power_on(self._slot.name, switch, cycle, held_up)
         except PowerError as error:
             self._standing.say(self._standing.report.phase, error.problem)
             return False
+        finally:  # also when cancelled: the port may have power by now
+            self._powered_at = asyncio.get_running_loop().time()
         self._mains.switched(self._slot, switch.affects(), True)
-        self._powered_at = asyncio.get_running_loop().time()
         self._standing.say(Phase.WAITING, power=True)
         return True
-
-    def _held_up(self, why: Problem) -> None:
-        self._standing.say(self._standing.report.phase, why)
 
     async def is_off(self) -> bool:
         """Whether the port is known to be without power."""

@@ -48,5 +48,5 @@ class Vigil:
         self._standing.happened("watchdog", f"no answer for {self._limits.watchdog:g} s")
         if not await self._supply.try_to_cut():
             return False
-        await self._supply.give(cycle=True)
+        await self._supply.give(True, lambda why: self._standing.say(Phase.OFF, why))
         return True

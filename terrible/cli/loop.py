@@ -48,9 +48,20 @@ async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
     assert task is not None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, _once(task.cancel))
     with contextlib.suppress(asyncio.CancelledError):
         await work
+
+
+def _once(stop: Callable[[], object]) -> Callable[[], None]:
+    """A second signal must not cut short what the first one began: no Pi is left powered and unserved."""
+    left = [stop]
+
+    def handle() -> None:
+        if left:
+            left.pop()()
+
+    return handle
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -185,10 +185,17 @@ class UsbBus:
             self._scan()
 
 
+def _entries(sysfs: Path) -> list[Path]:
+    try:
+        return list(sysfs.iterdir())
+    except OSError:  # the last controller's driver has just been removed
+        return []
+
+
 def plugged_in(sysfs: Path) -> dict[Location, int]:
     """Location to address of every device that the kernel knows."""
     found: dict[Location, int] = {}
-    for path in sysfs.iterdir():
+    for path in _entries(sysfs):
         if path.name[0].isdigit() and ":" not in path.name and not path.name.endswith("-0"):
             try:
                 found[Location(path.name)] = int((path / "devnum").read_text())

@@ -28,7 +28,7 @@ _STEP = 1024 * 1024
 
 Version = tuple[int, int, int, int, int]
 """Device, inode, times of change in nanoseconds, size: another version of a file has another one."""
-_Key = tuple[Version, int]
+_Key = tuple[Version, int, int | None]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -61,7 +61,7 @@ class Cache:
         """
         try:
             version = version_of(fd)
-            key = (version, offset)
+            key = (version, offset, size)
             known = self._shared.get(key)
             if known is None and key not in self._flights:
                 if (version[-1] if size is None else size) <= INLINE:
@@ -73,7 +73,7 @@ class Cache:
             os.close(fd)
         if known is None:
             return await asyncio.shield(self._flights[key])
-        self._keep(offset, known)
+        self._keep(offset, size, known)
         return known
 
     def _start(self, key: _Key, fd: int, size: int | None) -> None:
@@ -93,13 +93,13 @@ class Cache:
             data, version = reading.result()
             name = None if version is None else (version, key[1], len(data))
             content = Content(data, self._digests.of(name, data), version)
-            self._keep(key[1], content)
+            self._keep(key[1], key[2], content)
             flight.set_result(content)
 
-    def _keep(self, offset: int, content: Content) -> None:
+    def _keep(self, offset: int, size: int | None, content: Content) -> None:
         if content.version is None:
             return
-        key = (content.version, offset)
+        key = (content.version, offset, size)
         self._shared[key] = content
         if len(content.data) > BUDGET:
             return

@@ -158,6 +158,12 @@ class Pipe:
         flights, self._flights = self._flights, deque()
         for flight, _ in reversed(flights):  # newest first, else the next one starts as one ends
             flight.cancel()
+        cancelled: asyncio.CancelledError | None = None
         for flight, size in flights:
-            await flight.abort()
+            try:
+                await flight.abort()
+            except asyncio.CancelledError as error:  # it is over all the same
+                cancelled = error
             self._budget.give_back(size)
+        if cancelled is not None:
+            raise cancelled
