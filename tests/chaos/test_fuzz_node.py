@@ -88,7 +88,8 @@ class Head:
         return self.loop.run_until_complete(self._serve(asks))
 
     async def _serve(self, asks: Sequence[bytes]) -> Attempt:
-        attempt = Attempt(SLOT, 1, Standing(SLOT, True, self.told.append))
+        standing = Standing(SLOT, True, self.told.append)
+        attempt = Attempt(SLOT, 1, standing, lambda _: None)
         try:
             await loader.serve_files(
                 Node(asks), lambda name: self._files.find(SLOT, "2710", name), Limits(), attempt
