@@ -48,9 +48,13 @@ class Row:
 
 @dataclass
 class Board:
-    """All slots. `total` is about how many bytes a boot takes, for the bars."""
+    """All slots. `total` is about how many bytes a boot takes, for the bars.
+
+    A broker may still hold what an earlier agent said: only states of this `session` count, if there is one.
+    """
 
     total: int
+    session: str = ""
     rows: dict[str, Row] = field(default_factory=dict)
 
     def take(self, topic: str, payload: bytes) -> str | None:
@@ -59,10 +63,10 @@ class Board:
         if len(parts) != 5 or parts[2] != "node" or not payload:
             return None
         name, kind = parts[3:]
-        row = self.rows.setdefault(name, Row(name))
+        if kind == "state":
+            return self._state(name, json.loads(payload))
+        row = self.rows.get(name, Row(name))
         match kind:
-            case "state":
-                return self._state(row, json.loads(payload))
             case "progress":
                 row.sent = json.loads(payload)["sent"]
             case "boot":
@@ -71,7 +75,10 @@ class Board:
                 row.failed += boot["outcome"] == "failed"
         return None
 
-    def _state(self, row: Row, state: dict[str, Any]) -> str | None:
+    def _state(self, name: str, state: dict[str, Any]) -> str | None:
+        if self.session not in ("", state["session"]):
+            return None
+        row = self.rows.setdefault(name, Row(name))
         before, row.phase = row.phase, str(state["phase"])
         row.location = state["location"]
         row.note = state["problem"]["message"] if state["problem"] else ", ".join(state["addresses"])

@@ -114,11 +114,12 @@ def _free_port() -> int:
 
 
 def client_command(tool: str, address: BrokerAddress, *arguments: str) -> str:
-    """A command line that works here: mosquitto's clients where installed, else amqtt's beside us."""
-    if shutil.which(f"mosquitto_{tool}"):
+    """A command line that works here: amqtt's clients where only those are installed, else mosquitto's."""
+    ours = Path(sys.executable).parent / f"amqtt_{tool}"
+    installed = shutil.which(f"mosquitto_{tool}")
+    if installed or not ours.exists():
         # With QoS 0 amqtt loses what a client says just before it leaves.
         where = ["-h", address.host, "-p", str(address.port), "-v" if tool == "sub" else "-q 1"]
-        return " ".join([f"mosquitto_{tool}", *where, *arguments])
-    return " ".join(
-        [str(Path(sys.executable).parent / f"amqtt_{tool}"), "--url", str(address), "--qos 1", *arguments]
-    )
+        remark = "" if installed else "   # sudo apt install mosquitto-clients"
+        return " ".join([f"mosquitto_{tool}", *where, *arguments]) + remark
+    return " ".join([str(ours), "--url", str(address), "--qos 1", *arguments])

@@ -23,7 +23,7 @@ from terrible.cli.loop import complain, run
 from terrible.cli.screen import Screen
 from terrible.config import Config
 from terrible.configfile import load
-from terrible.model import Limits, UsageError
+from terrible.model import HostError, Limits, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
@@ -78,13 +78,16 @@ async def show(demo: Demo, console: Console) -> None:
         board = Board(write_boot_files(base))
         address = parse_broker_url(url)
         simulated = Simulated(pis(demo), demo.speed, hurried(Limits(), demo.speed))
-        await stack.enter_async_context(cluster(simulated, base, address))
-        await _watch(demo, board, address, console)
+        board.session = await stack.enter_async_context(cluster(simulated, base, address))
+        try:
+            await _watch(demo, board, address, console)
+        except aiomqtt.MqttError as error:
+            raise HostError(f"no broker at {address}: {error}; is it running?") from None
 
 
 @asynccontextmanager
-async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> AsyncIterator[None]:
-    """The agent over its simulated cluster, as long as the block."""
+async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> AsyncIterator[str]:
+    """The agent over its simulated cluster, as long as the block; its session."""
     config = load(None, {}).model_copy(update=overrides(simulated, base))
     info = settings.introduction(config)
     slots = config.named_slots()
@@ -94,7 +97,7 @@ async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> A
     world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
-        yield
+        yield info.session
     finally:
         running.cancel()
         await asyncio.wait({running})
@@ -137,14 +140,15 @@ async def _watch(demo: Demo, board: Board, address: BrokerAddress, console: Cons
         result = ""
         with Screen(console, board) as screen:
             async for message in client.messages:
+                if message.retain and not message.topic.matches("+/+/node/+/state"):
+                    continue  # of an earlier agent: only states say whose they are
                 screen.show(board.take(message.topic.value, bytes(message.payload)))
                 if not result and board.complete(demo.nodes):
                     seconds = time.monotonic() - began
                     result = f"{board.up}/{demo.nodes} up in {seconds:.1f} s, {board.recovered} recovered"
-                    screen.say(*hints(demo, address))
                     if demo.once:
                         break
-                    screen.say(result, "Ctrl-C ends it.")
+                    screen.say(*hints(demo, address), result, "Ctrl-C ends it.")
         if demo.once:
             console.print(result, highlight=False)
 
