@@ -95,6 +95,7 @@ class Pursuit:
     async def _until_cut(self) -> None:
         """What may not be cut, or cannot, is served on, lest a ROM sits there unserved; neighbours change."""
         serving = asyncio.create_task(self._serve(), name=f"{self._slot.name} on against its wish")
+        self.standing.standing_problem = self.standing.report.problem
         try:
             for refusals in itertools.count(1):
                 await asyncio.wait({serving}, timeout=policy.insist(refusals))
@@ -103,6 +104,7 @@ class Pursuit:
                 if await self._supply.try_to_cut(for_good=True):
                     return
         finally:
+            self.standing.standing_problem = None
             serving.cancel()
             await asyncio.wait({serving})
 

@@ -21,6 +21,8 @@ class Standing:
     def __init__(self, slot: Slot, wish: bool, tell: Callable[[News], None]) -> None:
         self._tell = tell
         self._logged: dict[str, float] = {}
+        self.standing_problem: Problem | None = None
+        """What is wrong as long as nothing else is: a node that runs against its wish, say."""
         self.report = Report(slot, Phase.WAITING, None, wish, time.time(), None, (), 0)
         tell(self.report)
 
@@ -36,6 +38,7 @@ class Standing:
     ) -> None:
         """Tell what has changed. `None` leaves wish, power and attempt as they are."""
         last = self.report
+        problem = problem or self.standing_problem
         changed = phase is not last.phase
         report = Report(
             last.slot,

@@ -173,6 +173,9 @@ def test_a_node_that_cannot_be_switched_off_is_served_on(base: Path) -> None:
             rig.pi(1).tell("reboot")
             await rig.until(Phase.ROM)
             await rig.until(Phase.UP)
+            again = rig.broker.last("node1")
+            assert again is not None
+            assert again.problem is not None, "it runs against its wish"
             rig.pi(1).tell("poweroff")
             await rig.until(Phase.HALTED)
             report = rig.broker.last("node1")
