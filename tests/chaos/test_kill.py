@@ -27,7 +27,7 @@ from tests.chaos.watch import Watched, describe, rests
 from tests.cluster import boot_directory, make_slots
 
 LONG = os.environ.get("LONG") == "1"
-KILLS = 1_000 if LONG else 200
+KILLS = 1_000 if LONG else 100
 SPEED = 80.0
 """Simulated seconds in one of ours."""
 LIFE = 0.15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 from dataclasses import replace
@@ -73,7 +74,10 @@ def test_a_hub_that_keeps_its_5_volts(rig: Rig) -> None:
     rig.run(story(), LIMIT + 60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", SIGNALS if os.environ.get("LONG") == "1" else SIGNALS[:1])
 def test_an_interrupted_probe_leaves_the_port_powered(rig: Rig, number: int) -> None:
     async def story() -> None:
         rig.hub.insert(2, Pi(timing=Timing(rom=0.1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from functools import partial
 
@@ -89,7 +90,13 @@ async def wish(ear: Ear, name: str, word: str, phase: str) -> None:
     await ear.until_phase(phase, name, limit=60)
 
 
-@pytest.mark.parametrize("port", PORTS)
+BOTH_WAYS = [(backend, port) for port in PORTS for backend in ("sysfs", "hub")]
+ONE_WAY_EACH = [("sysfs", 1), ("hub", 2), ("sysfs", 3), ("hub", 4)]
+
+
+@pytest.mark.parametrize(
+    ("backend", "port"), BOTH_WAYS if os.environ.get("LONG") == "1" else ONE_WAY_EACH, indirect=["backend"]
+)
 def test_a_port_is_cut_and_given_back_while_the_others_transfer(
     rig: Rig, files: dict[str, str], broker: Mosquitto, backend: str, port: int
 ) -> None:
