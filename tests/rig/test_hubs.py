@@ -70,6 +70,7 @@ def test_without_permission_what_sysfs_tells_is_told(rig: Rig) -> None:
     rig.run(story(), LIMIT + 60)
 
 
+@pytest.mark.long
 def test_an_agent_that_owns_the_bus_is_named(rig: Rig) -> None:
     async def story() -> None:
         async with rig.head.spawn(["python3", "-m", "terrible", "serve", "-l", "-d", "/tmp"]) as serve:

@@ -96,6 +96,7 @@ def test_an_interrupted_probe_leaves_the_port_powered(rig: Rig, number: int) -> 
     rig.run(story(), LIMIT + 60)
 
 
+@pytest.mark.long
 def test_a_port_that_somebody_switches_on_again(rig: Rig) -> None:
     """The kernel of this guest does not; so uhubctl does what older ones do."""
     again = "sleep 4; uhubctl -S -l 1-1 -p 2 -a on"
@@ -123,6 +124,7 @@ def test_a_port_that_somebody_switches_on_again(rig: Rig) -> None:
     rig.run(story(), LIMIT + 60)
 
 
+@pytest.mark.long
 def test_what_is_no_pi_is_never_cut(rig: Rig) -> None:
     async def story() -> None:
         rig.hub.insert(2, Stranger())
