@@ -20,7 +20,8 @@ from bench.simulated import CLUSTER, TIMING
 from bench.table import Row, show
 from terrible.agent import Agent, World
 from terrible.boot import Means
-from terrible.model import Answer, Limits, Request
+from terrible.limits import Limits
+from terrible.model import Answer, Request
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
 from terrible.seams import News

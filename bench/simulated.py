@@ -25,7 +25,8 @@ from terrible.cli import (
 from terrible.cli.loop import run as run_loop
 from terrible.config import Config
 from terrible.configfile import load
-from terrible.model import Limits, Location
+from terrible.limits import Limits
+from terrible.model import Location
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged

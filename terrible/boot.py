@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from terrible import diagnosis
 from terrible.attempt import Attempt
-from terrible.model import BootError, Code, Limits, Phase, Problem, Silent, Stage
+from terrible.limits import Limits
+from terrible.model import BootError, Code, Phase, Problem, Silent, Stage
 from terrible.port import Port, while_there
 from terrible.seams import Device, Network
 from terrible.usb import identify, loader

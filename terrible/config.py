@@ -11,7 +11,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from terrible import commands, controllers
-from terrible.model import Limits, Location, Slot
+from terrible.limits import Limits
+from terrible.model import Location, Slot
 from terrible.net import addresses
 from terrible.net.shutdown import SSH
 from terrible.power_config import Backend, PowerConfig

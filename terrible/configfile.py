@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from terrible.config import Config, FilesConfig, MqttConfig, SlotConfig
-from terrible.model import HostError, Limits
+from terrible.limits import Limits
+from terrible.model import HostError
 from terrible.power_config import ClusterHatConfig, CommandConfig, GpioConfig, PowerConfig
 
 PREFIX = "TERRIBLE_"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from terrible.model import Code, Limits, Problem
+from terrible.limits import Limits
+from terrible.model import Code, Problem
 from terrible.policy import Schedule
 from terrible.seams import HubPort
 

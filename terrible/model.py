@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 _LOCATION = re.compile(r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2})*")
 
@@ -130,34 +130,6 @@ class UsageError(HostError):
     """The command line makes no sense; 2 is what every command exits with then."""
 
     exit_code = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Every wait, by name, in seconds unless the name says otherwise. docs/limits.md tells what follows."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    power_on_to_rom: float = 15.0
-    control_out: float = 3.0
-    bulk_out: float = 5.0
-    control_in: float = 60.0
-    rom_to_loader: float = 15.0
-    loader_to_gadget: float = 180.0
-    first_boot: float = 900.0
-    gadget_to_up: float = 120.0
-    shutdown: float = 30.0
-    watchdog: float = 120.0
-    off_time: float = 5.0
-    attempts: int = 3
-    pauses: tuple[float, ...] = (10.0, 30.0, 60.0)
-    restarts: int = 3
-    bad_requests: int = 3
-    stagger: float = 1.0
-    cold_boots: int = 8
-    cycle_every: float = 30.0
-    cycles_per_hour: int = 12
-    stop: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from terrible.model import RUNNING, Limits, Location, Phase, Stage
+from terrible.limits import Limits
+from terrible.model import RUNNING, Location, Phase, Stage
 
 HOUR = 3600.0
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from terrible.gate import Gate, HeldUp
-from terrible.model import BootError, Code, Limits, Location, Phase, PowerError, Slot, Stage
+from terrible.limits import Limits
+from terrible.model import BootError, Code, Location, Phase, PowerError, Slot, Stage
 from terrible.port import Port
 from terrible.seams import HubPort, Power, Shutdown
 from terrible.standing import Standing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from terrible.model import DeviceLeft, Limits, Phase, Stage
+from terrible.limits import Limits
+from terrible.model import DeviceLeft, Phase, Stage
 from terrible.port import while_there
 from terrible.seams import Device, Network
 from terrible.standing import Standing

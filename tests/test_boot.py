@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Code, Limits, Phase
+from terrible.limits import Limits
+from terrible.model import Code, Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.families import DISK, FAMILIES
 from terrible.sim.faults import HOSTILE_NAMES, Fault, Kind

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from terrible import configfile
 from terrible.config import Config, port_location, slug
 from terrible.configfile import ConfigError, load
-from terrible.model import Limits
+from terrible.limits import Limits
 from terrible.net import addresses
 from terrible.power import permit
 from terrible.power_config import BACKENDS

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from terrible.gate import Gate
-from terrible.model import Code, Limits, Location, PowerError, Problem
+from terrible.limits import Limits
+from terrible.model import Code, Location, PowerError, Problem
 from terrible.policy import HOUR
 from tests import clock
 

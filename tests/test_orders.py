@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Limits, Location, Phase, PowerError
+from terrible.limits import Limits
+from terrible.model import Location, Phase, PowerError
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi, Timing

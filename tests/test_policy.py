@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from terrible import policy
-from terrible.model import Limits, Location, Phase, Stage
+from terrible.limits import Limits
+from terrible.model import Location, Phase, Stage
 from terrible.policy import HOUR, Neighbour, Schedule
 
 LIMITS = Limits()

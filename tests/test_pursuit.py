@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Event, Info, Limits, Location, Phase
+from terrible.limits import Limits
+from terrible.model import Event, Info, Location, Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi
 from terrible.state import State

@@ -17,18 +17,8 @@ from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.loop import complain, run
 from terrible.cli.nopower import NoAlarms, NoPower
-from terrible.model import (
-    Answer,
-    Info,
-    Limits,
-    Location,
-    Phase,
-    Report,
-    Request,
-    Slot,
-    Transcript,
-    UsageError,
-)
+from terrible.limits import Limits
+from terrible.model import Answer, Info, Location, Phase, Report, Request, Slot, Transcript, UsageError
 from terrible.net import addresses
 from terrible.net.direct import GadgetSeen
 from terrible.net.shutdown import ShutdownCommand

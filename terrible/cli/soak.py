@@ -16,7 +16,8 @@ from pathlib import Path
 from terrible.cli import broker, demo
 from terrible.cli.loop import complain, run
 from terrible.config import Config
-from terrible.model import HostError, Limits, UsageError
+from terrible.limits import Limits
+from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.files import write_boot_files

@@ -19,7 +19,7 @@ from pathlib import Path
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.demo import hurried
-from terrible.model import Limits
+from terrible.limits import Limits
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import hub_locations
 from terrible.state import State

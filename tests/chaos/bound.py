@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from terrible.model import Limits, Phase
+from terrible.limits import Limits
+from terrible.model import Phase
 from terrible.policy import HOUR
 from terrible.sim.faults import HEAL_EVERY
 

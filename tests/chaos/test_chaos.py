@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Limits
+from terrible.limits import Limits
 from terrible.state import State
 from tests import clock
 from tests.chaos import trouble

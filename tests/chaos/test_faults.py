@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Limits, Phase
+from terrible.limits import Limits
+from terrible.model import Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Break, Error, Fault, Kind
 from terrible.sim.pi import Pi

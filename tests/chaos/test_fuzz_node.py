@@ -13,7 +13,8 @@ import pytest
 from hypothesis import strategies as st
 
 from terrible.attempt import Attempt
-from terrible.model import BootError, DeviceLeft, Event, Limits, Location, Progress, Report, Slot
+from terrible.limits import Limits
+from terrible.model import BootError, DeviceLeft, Event, Location, Progress, Report, Slot
 from terrible.standing import Standing
 from terrible.usb import loader
 from terrible.usb.bootfiles import BootFiles

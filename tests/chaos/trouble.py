@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import Limits, Location
+from terrible.limits import Limits
+from terrible.model import Location
 from terrible.sim.cluster import hub_locations
 from terrible.sim.families import DISK, FAMILIES, GADGET
 from terrible.sim.faults import Break, Error, Fault, Hearing, Kind

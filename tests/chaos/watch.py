@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from terrible.model import Limits, Location, Phase, Report, Slot, Stage
+from terrible.limits import Limits
+from terrible.model import Location, Phase, Report, Slot, Stage
 from terrible.seams import HubPort
 from terrible.sim.cluster import SimCluster
 from terrible.sim.pi import Pi

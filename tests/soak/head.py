@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from terrible.model import Info, Limits
+from terrible.limits import Limits
+from terrible.model import Info
 from terrible.mqtt import payloads
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import BootError, Code, DeviceLeft, Limits, Location, Silent
+from terrible.limits import Limits
+from terrible.model import BootError, Code, DeviceLeft, Location, Silent
 from terrible.seams import Link
 from terrible.sim.families import FAMILIES, Family
 from terrible.sim.hub import SimBus
