@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from terrible.power import helper
 
             return helper.main(arguments[1:])
+        case ["net-helper"]:
+            from terrible.cli import nethelper
+
+            return nethelper.main(arguments[1:])
         case _:
             from terrible.cli import app
 

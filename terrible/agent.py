@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from terrible import policy
 from terrible.boot import Means
 from terrible.gate import Gate
-from terrible.model import Code, HostError, Info, Location, Phase, Problem, Slot, Stage
+from terrible.model import Code, HostError, Info, Location, NetworkNews, Phase, Problem, Slot, Stage
 from terrible.port import Port
 from terrible.requests import Desk
 from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power, Shutdown
@@ -58,6 +58,7 @@ class Agent:
         limits = world.means.limits
         self._mains = Mains(world.power, gate, world.shutdown, limits, self._hurt, self._switched)
         self.lives: dict[Location, Life] = {}
+        self._network = NetworkNews()
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Run until cancelled; then leave no Pi powered that waits to be served, and say `offline`."""
@@ -79,6 +80,7 @@ class Agent:
             tasks.create_task(desk.run(tasks), name="requests")
             tasks.create_task(self._pump(tasks), name="bus")
             tasks.create_task(self._watch_currents(), name="over-current")
+            tasks.create_task(self._watch_network(), name="network")
             ready()
 
     @property
@@ -121,15 +123,25 @@ class Agent:
         switches = {slot.name: await self._world.power.port(slot.location) for slot in slots}
         power = {name: switch.backend for name, switch in switches.items()}
         why = {name: switch.why for name, switch in switches.items()}
-        said = self._state.problem
-        problem = Problem(Code.STATE_FILE, said) if said else None
-        self._world.broker.tell(replace(self._info, slots=slots, power=power, power_why=why, problem=problem))
+        said, net = self._state.problem, self._network
+        problem = Problem(Code.STATE_FILE, said) if said else net.problem
+        info = replace(self._info, slots=slots, power=power, power_why=why, problem=problem)
+        self._world.broker.tell(replace(info, subnet=net.subnet, bridge=net.bridge, uplink=net.uplink))
 
     async def _watch_currents(self) -> None:
         """A port that drew too much stays off, whatever its slot is about to do, until it is released."""
         async for location in self._world.alarms.overcurrents():
             if (life := self.lives.get(location)) is not None:
                 life.latch(Code.OVERCURRENT)
+
+    async def _watch_network(self) -> None:
+        """What is wrong with a node's network is the slot's; the rest is said of the head."""
+        async for news in self._world.means.network.news():
+            for life in self.lives.values():
+                life.standing.conflicts(news.conflicts.get(life.slot.name))
+            if replace(news, conflicts={}) != replace(self._network, conflicts={}):
+                self._network = news
+                await self._introduce()
 
     # -- power and the others -----------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Attempt:
         self.addresses: tuple[str, ...] = ()
         self._standing, self._complained = standing, complained
         self._now = asyncio.get_running_loop().time
-        self._started = self._entered = self._asked = self._told = self._now()
+        self._started = self._entered = self._asked = self._told = self._stepped = self._now()
         self._stage = "arrival"
         self._phase = Phase.WAITING
         self._problem: Problem | None = None
@@ -85,6 +85,11 @@ class Attempt:
         self._problem = problem
         self._standing.say(self._phase, problem)
         self._complained(problem)
+
+    def passed(self, step: str) -> None:
+        """The node is one step nearer to `up`."""
+        seconds, self._stepped = round(self._now() - max(self._stepped, self._entered), 3), self._now()
+        self.transcript.network.append(StageRecord(step, seconds))
 
     def reached(self, addresses: tuple[str, ...]) -> None:
         """The node answers at these addresses."""

@@ -107,7 +107,7 @@ async def _reach(device: Device, means: Means, attempt: Attempt) -> None:
     """The gadget is there; wait until the node behind it answers, and say so if that takes too long."""
     attempt.enters(Phase.STARTING)
     attempt.waits(float("inf"))
-    answers = asyncio.ensure_future(means.network.reachable(attempt.slot, device))
+    answers = asyncio.ensure_future(means.network.reachable(attempt.slot, device, attempt.passed))
     try:
         limit = means.limits.gadget_to_up
         if not (await asyncio.wait({answers}, timeout=limit))[0]:

@@ -15,6 +15,7 @@ from terrible.limits import Limits
 from terrible.model import Location, Slot
 from terrible.net import addresses
 from terrible.net.shutdown import SSH
+from terrible.net_config import NetConfig
 from terrible.power_config import Backend, PowerConfig
 
 RESERVED = frozenset({"all"})
@@ -85,13 +86,14 @@ class Config(_Table):
     hub: str | None = None
     ports: Annotated[int, Field(strict=True, ge=1, le=31)] | None = None
     slots: tuple[SlotConfig, ...] = ()
-    subnet: str = "10.42.0.1/24"
+    subnet: str | None = None
     shutdown: Argv = SSH
     watchdog: Annotated[bool, Field(strict=True)] = False
     state_directory: Path = Path("/var/lib/terrible")
     mqtt: MqttConfig = MqttConfig()
     files: FilesConfig = FilesConfig()
     power: PowerConfig = PowerConfig()
+    net: NetConfig = NetConfig()
     limits: Limits = Limits()
 
     @field_validator("hub")
@@ -105,9 +107,10 @@ class Config(_Table):
 
     @field_validator("subnet")
     @classmethod
-    def _is_subnet(cls, subnet: str) -> str:
-        ipaddress.IPv4Interface(subnet)
-        addresses.address(subnet, 1)
+    def _is_subnet(cls, subnet: str | None) -> str | None:
+        if subnet is not None:
+            ipaddress.IPv4Interface(subnet)
+            addresses.address(subnet, 1)
         return subnet
 
     @model_validator(mode="after")
@@ -121,6 +124,7 @@ class Config(_Table):
             if twice := {str(value) for value in values if values.count(value) > 1}:
                 raise ValueError(f"two slots have the same {what}: {', '.join(sorted(twice))}")
         self.named_slots()  # each must have a place in the subnet
+        self._check_net()
         self.power.check(self.backends())
         return self
 
@@ -129,10 +133,17 @@ class Config(_Table):
         """Whether any slot is configured; without one the agent serves any Pi and switches no power."""
         return bool(self._spelled_out())
 
-    def named_slots(self) -> list[Slot]:
-        """The slots with everything that follows from their number."""
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """The subnets that the cluster may get, the first that is free; one where it is configured."""
+        guests = self.net.guests
+        fitting = (self.subnet,) if self.subnet else addresses.SUBNETS
+        return tuple(one for one in fitting if guests is None or addresses.has_room(one, guests))
+
+    def named_slots(self, subnet: str | None = None) -> list[Slot]:
+        """The slots with everything that follows from their number, in the subnet that was chosen."""
         return [
-            self.slot(s.name, s.number or 0, Location(s.location), s.profile, s.watchdog)
+            self.slot(s.name, s.number or 0, Location(s.location), s.profile, s.watchdog, subnet)
             for s in self._spelled_out()
         ]
 
@@ -154,6 +165,7 @@ class Config(_Table):
         location: Location,
         profile: str | None = None,
         watchdog: bool | None = None,
+        subnet: str | None = None,
     ) -> Slot:
         """A slot of this cluster; what is None follows from the cluster."""
         return Slot(
@@ -162,10 +174,18 @@ class Config(_Table):
             location,
             addresses.mac(self.cluster, number),
             addresses.host_mac(self.cluster, number),
-            addresses.address(self.subnet, number),
+            addresses.address(subnet or self.subnet or addresses.SUBNETS[0], number),
             profile or "",
             self.watchdog if watchdog is None else watchdog,
         )
+
+    def _check_net(self) -> None:
+        if not self.subnets:
+            raise ValueError(f"net.guests = {self.net.guests!r}: this range is not inside the subnet")
+        names = {slot.name for slot in self._spelled_out()}
+        for forward in self.net.parsed_forwards():
+            if forward.slot not in names:
+                raise ValueError(f"net.forwards: there is no slot {forward.slot}")
 
     def _spelled_out(self) -> list[SlotConfig]:
         if self.hub is not None and self.ports is not None:

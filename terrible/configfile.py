@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from terrible.config import Config, FilesConfig, MqttConfig, SlotConfig
 from terrible.limits import Limits
 from terrible.model import HostError
+from terrible.net_config import NetConfig
 from terrible.power_config import ClusterHatConfig, CommandConfig, GpioConfig, PowerConfig
 
 PREFIX = "TERRIBLE_"
@@ -30,6 +31,7 @@ TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("files",): FilesConfig,
     ("slots",): SlotConfig,
     ("power",): PowerConfig,
+    ("net",): NetConfig,
     ("power", "gpio"): GpioConfig,
     ("power", "command"): CommandConfig,
     ("power", "clusterhat"): ClusterHatConfig,

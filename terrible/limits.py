@@ -21,6 +21,8 @@ class Limits:
     first_boot: float = 900.0
     gadget_to_up: float = 120.0
     shutdown: float = 30.0
+    ping_every: float = 5.0
+    lost_after: float = 15.0
     watchdog: float = 120.0
     off_time: float = 5.0
     attempts: int = 3

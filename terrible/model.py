@@ -84,6 +84,7 @@ class Code(StrEnum):
     OVERCURRENT = "overcurrent"
     UNDERVOLTAGE = "undervoltage"
     CONFLICT = "conflict"
+    NETWORK = "network"
     DIRTY_CARD = "dirty_card"
     STATE_FILE = "state_file"
     AGENT_ERROR = "agent_error"
@@ -177,7 +178,8 @@ class StageRecord:
 class Transcript:
     """The record of one attempt: what was asked, served and missed, and how it ended.
 
-    `started` is Unix time in seconds; `outcome` is up, disk, failed, left or stopped.
+    `started` is Unix time in seconds; `outcome` is up, disk, failed, left or stopped. `network` are the steps
+    within the stage `gadget`, from the gadget's arrival to `up`: carrier, address, ping, service.
     """
 
     slot: str
@@ -185,6 +187,7 @@ class Transcript:
     started: float
     stages: list[StageRecord] = field(default_factory=list)
     files: list[FileRecord] = field(default_factory=list)
+    network: list[StageRecord] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     bad_requests: int = 0
     restarts: int = 0
@@ -233,6 +236,7 @@ class Info:
     """What the agent says of itself once. `session` is new at every start; `started` is Unix time.
 
     `power` is how each slot is switched, `power_why` the reason for that choice; `problem` is the head's own.
+    `subnet`, `bridge` and `uplink` are those of the node network, empty without one.
     """
 
     version: str
@@ -244,6 +248,20 @@ class Info:
     power: dict[str, str] = field(default_factory=dict)
     power_why: dict[str, str] = field(default_factory=dict)
     problem: Problem | None = None
+    subnet: str = ""
+    bridge: str = ""
+    uplink: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkNews:
+    """How the node network stands: where it is, what is wrong with it, and which slots are in conflict."""
+
+    subnet: str = ""
+    bridge: str = ""
+    uplink: str = ""
+    problem: Problem | None = None
+    conflicts: dict[str, Problem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

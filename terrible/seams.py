@@ -15,6 +15,7 @@ from terrible.model import (
     Event,
     Info,
     Location,
+    NetworkNews,
     Progress,
     Report,
     Request,
@@ -124,11 +125,14 @@ class Alarms(Protocol):
 class Network(Protocol):
     """The link from the head to a node that runs."""
 
-    async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
-        """Return the node's addresses once it answers; the caller limits the wait."""
+    async def reachable(self, slot: Slot, device: Device, passed: Callable[[str], None]) -> tuple[str, ...]:
+        """Return the node's addresses once it answers, `passed` told of each step; limited by the caller."""
 
     async def lost(self, slot: Slot) -> None:
         """Return when a node that was reachable no longer answers."""
+
+    def news(self) -> AsyncIterator[NetworkNews]:
+        """How the network stands, whole, now and whenever that has changed; it never ends by itself."""
 
 
 class Disks(Protocol):

@@ -23,6 +23,7 @@ class Standing:
         self._logged: dict[str, float] = {}
         self.standing_problem: Problem | None = None
         """What is wrong as long as nothing else is: a node that runs against its wish, say."""
+        self._conflict: Problem | None = None
         self.report = Report(slot, Phase.WAITING, None, wish, time.time(), None, (), 0)
         tell(self.report)
 
@@ -38,7 +39,7 @@ class Standing:
     ) -> None:
         """Tell what has changed. `None` leaves wish, power and attempt as they are."""
         last = self.report
-        problem = problem or self.standing_problem
+        problem = problem or self.standing_problem or self._conflict
         changed = phase is not last.phase
         report = Report(
             last.slot,
@@ -56,6 +57,14 @@ class Standing:
         self._tell(report)
         if changed or problem != last.problem:
             self._log(f"{phase}{f': {problem.message}' if problem else ''}")
+
+    def conflicts(self, problem: Problem | None) -> None:
+        """The node does what it must not on the network, or, None, does so no longer."""
+        if problem == self._conflict:
+            return
+        report, before, self._conflict = self.report, self._conflict, problem
+        own = report.problem if report.problem != before else None
+        self.say(report.phase, own, addresses=report.addresses)
 
     def shares(self, power: bool) -> None:
         """Its port lost its power together with another's, or has it back."""

@@ -32,6 +32,7 @@ class State:
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
         self._verdicts = _table(held.get("verdicts"), dict)
+        self._subnet = str(held.get("subnet", ""))
 
     # -- wishes: what people want ---------------------------------------------------------------------
 
@@ -73,6 +74,19 @@ class State:
             self._verdicts[location] = dict(verdict)
             self._write()
 
+    # -- the network ----------------------------------------------------------------------------------
+
+    @property
+    def subnet(self) -> str:
+        """The subnet that the cluster got last, empty if none yet."""
+        return self._subnet
+
+    def set_subnet(self, subnet: str) -> None:
+        """Remember it: addresses that people have noted must not change with every start."""
+        if subnet != self._subnet:
+            self._subnet = subnet
+            self._write()
+
     # -- the file ---------------------------------------------------------------------------------------
 
     def _held(self) -> dict[str, Any]:
@@ -81,6 +95,8 @@ class State:
             held["latches"] = self._latches
         if self._verdicts:
             held["verdicts"] = self._verdicts
+        if self._subnet:
+            held["subnet"] = self._subnet
         return held
 
     def _write(self) -> None:

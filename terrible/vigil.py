@@ -12,6 +12,10 @@ from terrible.standing import Standing
 from terrible.supply import Supply
 
 
+def _forget(_: str) -> None:
+    """The steps on the way are told of a boot only."""
+
+
 class Vigil:
     """Kept over one slot's node."""
 
@@ -38,7 +42,7 @@ class Vigil:
         """Whether it did within the limit, if there is one."""
         try:
             async with asyncio.timeout(limit):
-                addresses = await while_there(device, self._network.reachable(self._slot, device))
+                addresses = await while_there(device, self._network.reachable(self._slot, device, _forget))
         except TimeoutError:
             return False
         self._standing.say(Phase.UP, addresses=addresses)

@@ -66,6 +66,55 @@ def check(
     return main(config)
 
 
+net = typer.Typer(help="The node network: bridge, addresses, names, the way out.", no_args_is_help=True)
+app.add_typer(net, name="net")
+Configuration = Annotated[
+    Path | None, typer.Option("--config", envvar="TERRIBLE_CONFIG", help="A TOML file, as for run.")
+]
+
+
+def _net(name: str, config: Path | None) -> int:
+    from terrible.cli import net as commands
+
+    return commands.guarded(lambda: int(getattr(commands, name)(config)))
+
+
+@net.command("up")
+def net_up(config: Configuration = None) -> int:
+    """Set the network up, without the agent, and leave a terrible-net to keep it."""
+    return _net("up", config)
+
+
+@net.command("down")
+def net_down(config: Configuration = None) -> int:
+    """Take it down without a trace, whoever has set it up and however that has ended."""
+    return _net("down", config)
+
+
+@net.command("show")
+def net_show(config: Configuration = None) -> int:
+    """Show each slot's interface and address, and whether its node answers."""
+    return _net("show", config)
+
+
+@net.command("check")
+def net_check(config: Configuration = None) -> int:
+    """Go step by step from a slot to the internet, and tell where it breaks."""
+    return _net("check", config)
+
+
+@net.command("install")
+def net_install(config: Configuration = None) -> int:
+    """Tell NetworkManager, systemd-networkd and ModemManager to leave bridge and gadgets alone."""
+    return _net("install", config)
+
+
+@net.command("uninstall")
+def net_uninstall(config: Configuration = None) -> int:
+    """Remove what install has written."""
+    return _net("uninstall", config)
+
+
 @app.command()
 def hubs(
     config: Annotated[

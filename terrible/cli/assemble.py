@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,36 +15,62 @@ from terrible.boot import Means
 from terrible.cli import settings, switches
 from terrible.cli.nopower import NoAlarms, NoPower
 from terrible.config import Config
+from terrible.model import HostError, Slot
 from terrible.mqtt.client import MqttBroker
+from terrible.net.client import NetHelper
 from terrible.net.direct import GadgetSeen
+from terrible.net.reach import SlotNetwork
 from terrible.net.shutdown import ShutdownCommand
 from terrible.power.alarms import HardwareAlarms
 from terrible.power.client import PortHelper, start_own
 from terrible.power.hub import HubControl
 from terrible.power.select import BestPower
 from terrible.power.topology import Topology
-from terrible.seams import Power
+from terrible.seams import Network, Power
 from terrible.state import State
 from terrible.usb.bus import UsbBus
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
     """An agent on this machine's USB, power and broker."""
     info = settings.introduction(config)
-    slots = config.named_slots()
     async with AsyncExitStack() as stack:
         stack.enter_context(lock.owner())
         bus = UsbBus()
         stack.callback(bus.close)
         state = State(config.state_directory / "state.json" if config.configured else None)
+        slots, network = await network_of(stack, config, path, state)
         power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
         broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
-        means = Means(settings.files(config, slots), GadgetSeen(), config.limits)
+        means = Means(settings.files(config, slots), network, config.limits)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
         world = World(bus, power, alarms, shutdown, broker, means)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
+
+
+async def network_of(
+    stack: AsyncExitStack, config: Config, path: Path | None, state: State
+) -> tuple[list[Slot], Network]:
+    """The slots with their addresses, and their network, up if it can be; else it says why."""
+    if path is None or not config.configured or not config.net.enabled:
+        return config.named_slots(), GadgetSeen()
+    helper = NetHelper(lock.directory() / "net.sock", path if os.geteuid() == 0 else None)
+    stack.push_async_callback(helper.end_own)
+    subnet = state.subnet if state.subnet in config.subnets else config.subnets[0]
+    try:
+        subnet = await helper.apply(subnet)
+        state.set_subnet(subnet)
+    except HostError as error:
+        log.warning("the node network is not up: %s", error)
+    slots = config.named_slots(subnet)
+    network = SlotNetwork(helper, subnet, slots, config.net.port, config.limits)
+    network.open()
+    stack.callback(network.close)
+    return slots, network
 
 
 async def power_of(

@@ -12,6 +12,16 @@ FIRST, LAST = 1, 250
 """Slot numbers that addresses exist for."""
 _OFFSET = 10
 """Slot N is 10 + N: what lies below is left to the head and to whatever else people put there."""
+SUBNETS = (
+    "10.42.0.1/24",
+    "192.168.137.1/24",
+    "192.168.2.1/24",
+    "10.43.0.1/24",
+    "10.44.0.1/24",
+    "172.30.42.1/24",
+)
+"""The head's address and network: the first that clashes with nothing. Raspberry Pi's `rpi-usb-gadget` makes
+a stock image a plain DHCP client where one of the first three answers (its ics-watch.c, 1.0.6)."""
 _LOCAL = 0x02
 """Locally administered; the lowest bit, 0, says unicast (IEEE 802)."""
 _HOST_END = 0x04
@@ -33,6 +43,11 @@ def host_mac(cluster: str, number: int) -> str:
     return _mac(cluster, number, _LOCAL | _HOST_END)
 
 
+def bridge_mac(cluster: str) -> str:
+    """The bridge's own: as `mac`, with 0, which is no slot's number, as its last byte."""
+    return _hashed(cluster, _LOCAL, 0)
+
+
 def address(subnet: str, number: int) -> str:
     """The fixed IPv4 address of a slot where the head is `subnet` (10.42.0.1/24: slot 1 is 10.42.0.11).
 
@@ -47,9 +62,21 @@ def address(subnet: str, number: int) -> str:
     return str(fixed)
 
 
+def has_room(subnet: str, guests: str) -> bool:
+    """Whether a range of guests, `10.42.0.200-10.42.0.220`, is inside a subnet and beside the head."""
+    head = ipaddress.IPv4Interface(subnet)
+    first, last = (ipaddress.IPv4Address(one) for one in guests.split("-"))
+    inside = first in head.network and last in head.network and last != head.network.broadcast_address
+    return inside and not first <= head.ip <= last
+
+
 def _mac(cluster: str, number: int, low_bits: int) -> str:
+    return _hashed(cluster, low_bits, _checked(number))
+
+
+def _hashed(cluster: str, low_bits: int, last: int) -> str:
     digest = hashlib.sha256(f"terrible gadget {cluster}".encode()).digest()
-    return bytes([digest[0] & 0xF8 | low_bits, *digest[1:5], _checked(number)]).hex(":")
+    return bytes([digest[0] & 0xF8 | low_bits, *digest[1:5], last]).hex(":")
 
 
 def _checked(number: int) -> int:

@@ -26,7 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.power.permit import Refused, allowed, attribute, check_peer, parse, within
+from terrible.peers import Refused, check_peer
+from terrible.power.permit import allowed, attribute, parse, within
 
 SYSFS_LIMIT = 5.0
 """Seconds for one access; 2 s behind another port's enumeration have been seen on a healthy kernel."""

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
-import socket
 import stat
-import struct
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from terrible import controllers
 from terrible.model import Location
+from terrible.peers import Refused, check_owner
 from terrible.power.boards import gang
 from terrible.power.topology import Topology, disable_attribute, ports_of
-
-USER = "terrible"
-
-
-class Refused(Exception):
-    """Why a request was not done; the message goes to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +25,6 @@ class PortRequest:
 
     location: Location
     value: int | None
-
-
-def check_peer(connection: socket.socket) -> None:
-    """Serve root, the agent's user, and whoever runs this process; Refused for everyone else."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
-    uid = struct.unpack("iII", credentials)[1]
-    if uid in (0, os.geteuid()):
-        return
-    try:
-        if uid == pwd.getpwnam(USER).pw_uid:
-            return
-    except KeyError:
-        pass  # not installed: there is no such user
-    raise Refused(f"uid {uid} is neither root nor {USER}")
 
 
 def parse(line: bytes) -> PortRequest:
@@ -75,12 +53,6 @@ def allowed(config: Path) -> frozenset[Location]:
             return locations(tomllib.load(file))
         except ValueError as error:
             raise Refused(f"{config}: {error}") from error
-
-
-def check_owner(status: os.stat_result, config: Path) -> None:
-    """Root does what a file says only if nobody else could have written it."""
-    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Refused(f"{config} must be owned by root and writable by nobody else")
 
 
 def locations(config: dict[str, object]) -> frozenset[Location]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-from terrible.model import Location, Slot
+from terrible.model import Location, NetworkNews, Slot
+from terrible.net import addresses
 from terrible.seams import Device, HubPort
 from terrible.sim.hub import SimBus
 from terrible.sim.pi import Pi
@@ -32,14 +33,22 @@ class SimCluster:
             raise KeyError(location)
         return pi
 
-    async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
+    async def reachable(self, slot: Slot, device: Device, passed: Callable[[str], None]) -> tuple[str, ...]:
         """The node answers as soon as its kernel is alive (seams.Network); an empty port never does."""
         await self._answering(slot, True)
+        for step in ("carrier", "address", "ping"):
+            passed(step)
         return (slot.address,) if slot.address else ()
 
     async def lost(self, slot: Slot) -> None:
         """Return when the node has hung."""
         await self._answering(slot, False)
+
+    async def news(self) -> AsyncIterator[NetworkNews]:
+        """The network of a simulated head is as it should be, always (seams.Network)."""
+        subnet = addresses.SUBNETS[0]
+        yield NetworkNews(subnet, "simulated", "simulated")
+        await asyncio.Event().wait()
 
     async def _answering(self, slot: Slot, wanted: bool) -> None:
         pi = self.ports[slot.location].pi

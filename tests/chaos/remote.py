@@ -15,6 +15,7 @@ from terrible.model import (
     Code,
     DeviceLeft,
     Location,
+    NetworkNews,
     PowerError,
     Report,
     Request,
@@ -177,13 +178,17 @@ class RemoteWorld:
     async def port(self, location: Location) -> HubPort:
         return RemotePort(self._remote, location, (await self._remote.call("affects", location))[0])
 
-    async def reachable(self, slot: Slot, device: Device) -> tuple[str, ...]:
+    async def reachable(self, slot: Slot, device: Device, passed: Callable[[str], None]) -> tuple[str, ...]:
         assert isinstance(device, RemoteDevice)
         await self._remote.call("reachable", slot.location, device.number)
         return (slot.address,)
 
     async def lost(self, slot: Slot) -> None:
         await self._remote.call("lost", slot.location)
+
+    async def news(self) -> AsyncIterator[NetworkNews]:
+        await asyncio.Event().wait()
+        yield NetworkNews()
 
     async def shut_down(self, slot: Slot) -> None:
         await self._remote.call("shut_down", slot.location)

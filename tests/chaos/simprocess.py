@@ -123,7 +123,7 @@ class Session:
         slot = next(slot for slot in self._host.slots.values() if slot.location == args[0])
         match name:
             case "reachable":
-                return self._cluster.reachable(slot, self._devices[args[1]])
+                return self._cluster.reachable(slot, self._devices[args[1]], lambda _: None)
             case "lost":
                 return self._cluster.lost(slot)
         return self._cluster.shut_down(slot)

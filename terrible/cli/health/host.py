@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from terrible import __version__
 from terrible.cli.health.finding import Finding, Level
-from terrible.power.permit import USER
+from terrible.peers import USER
 
 _LIBUSB = "libusb-1.0.so.0"
 _VERSION_FIELDS = ("major", "minor", "micro")

@@ -44,7 +44,7 @@ class Program:
 
 def findings() -> Iterator[Finding]:
     """Another agent, then what else is known to disturb one."""
-    programs = list(_running())
+    programs = list(running())
     found = [*_agents(programs), *_disturbing(programs)]
     yield from found or [Finding(Level.OK, "programs", "nothing else is seen that uses Pis or hubs")]
     if not (PROC / "1/comm").exists():
@@ -91,7 +91,7 @@ def _processes(programs: list[Program]) -> str:
     return f"process {numbers}" if len(programs) == 1 else f"processes {numbers}"
 
 
-def _running() -> Iterator[Program]:
+def running() -> Iterator[Program]:
     """Every process but the kernel's own and the dead, which were started with nothing."""
     for process in sorted(PROC.glob("[0-9]*"), key=lambda path: int(path.name)):
         try:

@@ -1,0 +1,80 @@
+"""The bridge: made, joined and removed with `ip`. Each call looks at what is there, and can be repeated."""
+
+from __future__ import annotations
+
+from terrible.model import HostError
+from terrible.net import interfaces
+from terrible.net.plan import Plan
+from terrible.net.tools import listed, output
+
+
+async def check(plan: Plan) -> None:
+    """HostError where another interface bears the bridge's name.
+
+    Ours is known by its MAC: of all that could mark it, only that comes to be together with it
+    (net/core/rtnetlink.c: rtnl_create_link), so that a crash leaves nothing behind that we would not know.
+    """
+    link = await _link(plan.bridge)
+    if link is not None and not _is_ours(link, plan.mac):
+        raise HostError(f"{plan.bridge} is there and not ours; set another name as bridge under [net]")
+
+
+async def make(plan: Plan, subnet: str) -> None:
+    """Have the bridge with its address."""
+    bridge = plan.bridge
+    if await _link(bridge) is None:
+        new = f"address {plan.mac} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0"
+        await output(f"ip link add name {bridge} {new}")
+    else:
+        await output(f"ip link set dev {bridge} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0")
+    await _address(bridge, subnet)
+    await output(f"ip link set dev {bridge} up")
+
+
+async def _address(bridge: str, subnet: str) -> None:
+    """This address and no other of ours."""
+    found = [
+        f"{info['local']}/{info['prefixlen']}"
+        for link in await listed(f"ip -j -4 address show dev {bridge}")
+        for info in link.get("addr_info", [])
+    ]
+    for other in found:
+        if other != subnet:
+            await output(f"ip address del {other} dev {bridge}")
+    if subnet not in found:
+        await output(f"ip address add {subnet} broadcast + dev {bridge}")
+
+
+async def join(interface: str, plan: Plan) -> None:
+    """Make an interface a port of the bridge, and up."""
+    if plan.mtu != 1500:
+        await output(f"ip link set dev {interface} mtu {plan.mtu}")
+    await output(f"ip link set dev {interface} master {plan.bridge} up")
+
+
+async def leave(interface: str) -> None:
+    """Take it off the bridge and down, as it came."""
+    await output(f"ip link set dev {interface} nomaster down")
+
+
+async def remove(bridge: str, mac: str) -> None:
+    """Remove the bridge if it is there and ours; its ports are as they came."""
+    link = await _link(bridge)
+    if link is None or not _is_ours(link, mac):
+        return
+    for port in sorted((interfaces.NET / bridge / "brif").glob("*")):
+        await leave(port.name)
+    await output(f"ip link del dev {bridge} type bridge")
+
+
+def _is_ours(link: dict[str, object], mac: str) -> bool:
+    info = link.get("linkinfo")
+    return isinstance(info, dict) and info.get("info_kind") == "bridge" and link.get("address") == mac
+
+
+async def _link(name: str) -> dict[str, object] | None:
+    """What `ip` says of an interface, None where there is none."""
+    if not (interfaces.NET / name).exists():
+        return None
+    found = await listed(f"ip -j -d link show dev {name}")
+    return found[0] if found else None

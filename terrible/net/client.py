@@ -1,0 +1,117 @@
+"""Speaking to `terrible-net`: the agent's and the command line's side of its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+from terrible.model import HostError
+from terrible.net import messages
+from terrible.net.messages import NetRequest
+from terrible.net.plan import RUN, Standing
+from terrible.peers import Refused
+
+ANSWER = 30.0
+"""Seconds for an answer: setting all of it up takes one or two, on a small head ten."""
+START = 20.0
+"""Seconds for a helper to listen; Python alone takes several on an ARMv6 head."""
+
+
+class NetHelper:
+    """A helper behind a socket. HostError where it does not answer, or refuses.
+
+    With `config` one is started where nobody listens; that needs root.
+    """
+
+    def __init__(self, path: Path, config: Path | None = None) -> None:
+        self._path, self._config = path, config
+        self._own: subprocess.Popen[bytes] | None = None
+
+    async def ensure(self) -> None:
+        """Have somebody listen."""
+        if self._config is not None and not await self.answers():
+            self._own = await asyncio.to_thread(start, self._config, self._path, RUN / "log")
+
+    async def apply(self, preferred: str) -> str:
+        """Have the network up, in the preferred subnet if that is free; the one it became."""
+        await self.ensure()
+        return (await self.ask(NetRequest("apply", prefer=preferred))).subnet
+
+    async def end_own(self) -> None:
+        """Take the network down if it was us who started the helper."""
+        if self._own is not None:
+            with suppress(HostError):
+                await self.ask(NetRequest("down"))
+            await asyncio.to_thread(self._own.wait)
+
+    async def ask(self, request: NetRequest) -> Standing:
+        """Have something done; how the network stands afterwards."""
+        try:
+            async with asyncio.timeout(ANSWER):
+                reader, writer = await asyncio.open_unix_connection(self._path)
+                try:
+                    writer.write(messages.ask(request))
+                    return messages.answer(await reader.readline())
+                finally:
+                    writer.close()
+        except Refused as error:
+            raise HostError(str(error)) from None
+        except TimeoutError:
+            raise HostError(f"terrible-net at {self._path} did not answer within {ANSWER:g} s") from None
+        except (OSError, ValueError) as error:
+            raise HostError(f"no answer from terrible-net at {self._path}: {error}") from None
+
+    async def watch(self) -> AsyncIterator[Standing]:
+        """How the network stands, now and whenever that has changed, until the helper has gone."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path)
+            try:
+                writer.write(messages.ask(NetRequest("watch")))
+                while line := await reader.readline():
+                    yield messages.answer(line)
+            finally:
+                writer.close()
+        except (Refused, OSError, ValueError) as error:
+            raise HostError(f"terrible-net at {self._path}: {error}") from None
+
+    async def answers(self) -> bool:
+        """Whether anybody listens there; one that was killed leaves a socket that nobody listens to."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self._path)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+def start(config: Path, path: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a helper that outlives us: it ends with `down`, and says to `log` what it has to say.
+
+    Not asyncio's subprocess, which kills its children at the end of the loop. Blocks until the helper
+    listens; HostError, with its own last words, if it does not.
+    """
+    argv = [sys.executable, "-m", "terrible", "net-helper", "--config", str(config.absolute())]
+    log.parent.mkdir(mode=0o755, exist_ok=True)
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    try:
+        process = subprocess.Popen(
+            [*argv, "--socket", str(path)], stdin=DEVNULL, stdout=PIPE, stderr=said, start_new_session=True
+        )
+    finally:
+        os.close(said)
+    assert process.stdout is not None
+    with process.stdout as out:
+        if not select.select([out], [], [], START)[0]:
+            process.kill()
+            raise HostError(f"terrible-net did not listen within {START:g} s; see {log}")
+        if not out.readline():
+            lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise HostError(lines[-1].removeprefix("terrible: "))
+    return process

@@ -1,0 +1,167 @@
+"""The network of one head: set up in order, kept as it should be, taken down without a trace.
+
+Everything here asks what is there and mends what differs, so that it can begin anywhere: over nothing, over
+what a killed helper has left, over a running network whose configuration has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from ipaddress import IPv4Interface
+
+from terrible.model import HostError
+from terrible.net import bridge, dnsmasq_files, foreign, forwarding, hostnames, interfaces, ruleset, subnets
+from terrible.net.discover import servers
+from terrible.net.dnsmasq import Dnsmasq, end_leftover
+from terrible.net.joining import Joining
+from terrible.net.links import Links
+from terrible.net.plan import Plan, Standing
+from terrible.net.rtnetlink import RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_LINK, RTMGRP_NEIGH
+from terrible.net.runfiles import Applied, applied, forget, remember
+from terrible.net.tools import listed, output
+from terrible.net.wayout import ROUTES, WayOut
+
+log = logging.getLogger(__name__)
+
+EVENTS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
+SETTLE = 0.05
+"""Seconds after a change: one arrival is several messages."""
+LOOK = 10.0
+"""Seconds between two looks without a change: what others do to rules and sysctls tells nobody."""
+AGAIN = 1.0
+"""Seconds after something went wrong."""
+ASK = 1.0
+"""Seconds for DHCP servers that are there already to answer; they do in milliseconds."""
+
+
+class Head:
+    """The network of a plan. `told` hears how it stands, whenever that has changed."""
+
+    def __init__(self, plan: Plan, told: Callable[[Standing], None]) -> None:
+        self.plan, self._told = plan, told
+        self.standing = Standing()
+        self._subnet = self._names = ""
+        self._failed = self._dnsmasq_problem = self._silent = ""
+        self._dnsmasq = Dnsmasq(self._dnsmasq_failed)
+        self._way = WayOut()
+        self._joining = Joining(plan, self._wake)
+        self._links = Links(EVENTS, self._joining.seen)
+        self._turn = asyncio.Lock()
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def up(self, preferred: str = "") -> None:
+        """Set it up, or mend what is not as planned. HostError, with nothing changed, if it cannot be."""
+        async with self._turn:
+            plan = self.plan
+            subnet = subnets.choose(plan.subnets, preferred, await listed(ROUTES), plan.bridge)
+            before = applied()
+            if before is not None and (before.bridge, before.mac) != (plan.bridge, plan.mac):
+                await take_down(before)
+            await bridge.check(plan)
+            remember(Applied(plan.bridge, plan.mac, subnet, plan.forward_chain or ""))
+            await self._set_up(subnet)
+        if self._keeping is None:
+            self._links.open()
+            self._keeping = asyncio.create_task(self._keep(), name="network")
+        self._wake()
+
+    async def _set_up(self, subnet: str) -> None:
+        """In this order: who asks for an address is answered by us alone, and may go out at once."""
+        plan, self._subnet = self.plan, subnet
+        await bridge.make(plan, subnet)
+        await self._ask_who_serves(IPv4Interface(subnet))
+        await self._joining.arm()
+        await self._way.follow(plan, subnet)
+        await self._dnsmasq.serve(plan, subnet)
+        names = dnsmasq_files.fixed(plan, subnet)
+        self._names = await hostnames.publish(names, plan.domain, plan.bridge, str(IPv4Interface(subnet).ip))
+        await self._joining.look()
+        self._tell()
+
+    async def _ask_who_serves(self, head: IPv4Interface) -> None:
+        """Other DHCP servers on a bridge that has ports already; later on the guard would hide them."""
+        if any((interfaces.NET / self.plan.bridge / "brif").glob("*")):
+            offers = await servers(self.plan.bridge, ASK, frozenset({str(head.ip)}))
+            self._silent = (
+                f"another DHCP server is on {self.plan.bridge}: {offers[0].server}" if offers else ""
+            )
+
+    async def take(self, plan: Plan) -> None:
+        """A changed configuration for the same bridge."""
+        self.plan = plan
+        self._joining.take(plan)
+        await self.up(self._subnet)
+
+    async def join(self) -> None:
+        """Look now at what has come, as the asker believes that something has."""
+        async with self._turn:
+            await self._joining.look()
+            self._tell()
+
+    async def down(self) -> None:
+        """Take all of it down."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+            self._links.close()
+            self._keeping = None
+        async with self._turn:
+            await self._joining.stop()
+            await self._dnsmasq.stop()
+            if (before := applied()) is not None:
+                await take_down(before)
+
+    # -- while it is up -------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Look whenever something has changed, and now and then; what goes wrong is said and tried again."""
+        pause = LOOK
+        while True:
+            moved = await self._links.changed(pause)
+            await asyncio.sleep(SETTLE if moved else 0)
+            try:
+                async with self._turn:
+                    await self._joining.look()
+                    self._tell()
+                    await self._way.follow(self.plan, self._subnet)
+                pause, self._failed = LOOK, ""
+            except (HostError, OSError) as error:
+                pause, self._failed = AGAIN, str(error)
+                log.warning("%s", error)
+            self._tell()
+
+    def _wake(self) -> None:
+        self._links.wake()
+
+    def _dnsmasq_failed(self, why: str) -> None:
+        self._dnsmasq_problem = why
+        self._wake()
+
+    def _tell(self) -> None:
+        problems = [self._failed, self._dnsmasq_problem, self._way.problem, self._silent]
+        standing = Standing(
+            self._subnet,
+            self.plan.bridge,
+            self._way.uplink,
+            self._names,
+            "; ".join(filter(None, problems)),
+            self._joining.conflicts(),
+            self._joining.joined,
+        )
+        if standing != self.standing:
+            self.standing = standing
+            self._told(standing)
+
+
+async def take_down(before: Applied) -> None:
+    """Remove what was set up, by whomever; our accepts elsewhere first, for they lean on our tables."""
+    await hostnames.withdraw(before.bridge)
+    await end_leftover()
+    await foreign.close_chains(before.bridge, before.forward_chain or None)
+    forwarding.restore()
+    await output("nft -f -", given=ruleset.removal(ruleset.INET))
+    await bridge.remove(before.bridge, before.mac)
+    await output("nft -f -", given=ruleset.removal(ruleset.GUARD))
+    forget()

@@ -1,0 +1,59 @@
+"""The network interface of a slot, found by where it sits: names and MACs tell nothing, and change.
+
+A gadget's interface hangs below one of its USB interfaces, `<location>:<configuration>.<number>/net/<name>`
+(drivers/net/usb/usbnet.c: SET_NETDEV_DEV).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrible.model import Location
+
+USB = Path("/sys/bus/usb/devices")
+NET = Path("/sys/class/net")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What sysfs says of an interface now. `bridge` is the one it is a port of, empty if none."""
+
+    name: str
+    index: int
+    mac: str
+    bridge: str
+    carrier: bool
+
+
+def at(location: Location) -> Interface | None:
+    """The interface of the gadget at a location; None where there is none (yet)."""
+    for path in sorted(USB.glob(f"{location}:*/net/*")):
+        try:
+            return _read(path)
+        except (OSError, ValueError):
+            continue  # it has just gone
+    return None
+
+
+def named(name: str) -> Interface | None:
+    """An interface by its name."""
+    try:
+        return _read(NET / name)
+    except (OSError, ValueError):
+        return None
+
+
+def _read(path: Path) -> Interface:
+    index = int((path / "ifindex").read_text())
+    mac = (path / "address").read_text().strip()
+    master = path / "brport" / "bridge"
+    return Interface(path.name, index, mac, master.resolve().name if master.exists() else "", _carrier(path))
+
+
+def _carrier(path: Path) -> bool:
+    """Reading it of an interface that is down is EINVAL (net/core/net-sysfs.c: carrier_show)."""
+    try:
+        return (path / "carrier").read_text().strip() == "1"
+    except OSError:
+        return False

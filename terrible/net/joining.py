@@ -1,0 +1,138 @@
+"""The interfaces of slots: found where they sit, guarded, joined, and watched for what nodes must not do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from terrible.net import bridge, interfaces
+from terrible.net.discover import servers
+from terrible.net.guard import LOOK, QUIET, Guard
+from terrible.net.interfaces import Interface
+from terrible.net.plan import Plan
+from terrible.net.ports import Ports
+from terrible.net.rtnetlink import Seen
+from terrible.net.tools import ToolError
+
+log = logging.getLogger(__name__)
+
+ASK = 2.0
+"""Seconds in which a node that has just joined is asked whether it is a DHCP server."""
+
+
+class Joining:
+    """Of one bridge. `changed` is called when somebody was found to be in conflict."""
+
+    def __init__(self, plan: Plan, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._guard = Guard()
+        self._ports = Ports()
+        self._expelled: list[Interface] = []
+        self._asked: dict[int, asyncio.Task[None]] = {}
+        self._servers: dict[int, tuple[float, str]] = {}
+        self._refused: dict[str, int] = {}
+        self._looked = 0.0
+        self.take(plan)
+
+    def take(self, plan: Plan) -> None:
+        """Another plan for the same bridge; interfaces of slots that are gone leave at the next look."""
+        self._plan = plan
+        self._names = {slot.number: slot.name for slot in plan.slots}
+
+    async def arm(self) -> None:
+        """Arm the guard, for what is on the bridge already too."""
+        ports = (interfaces.NET / self._plan.bridge / "brif").glob("*")
+        await self._guard.arm([port.name for port in ports])
+
+    async def look(self) -> None:
+        """Let those join that have come, forget those that have left."""
+        found = {slot.number: interfaces.at(slot.location) for slot in self._plan.slots}
+        present = {number: interface for number, interface in found.items() if interface is not None}
+        await self._expel()
+        for gone in self._ports.left(present):
+            await self._forget(gone)
+        for number, interface in sorted(present.items()):
+            if self._is_not_as_joined(number, interface):
+                await self._forget(self._ports.joined.pop(number))
+            if self._ports.may_join(number, interface, self._names):
+                await self._join(number, interface)
+        await self._count()
+
+    def seen(self, event: Seen) -> None:
+        """The bridge has learned where a MAC is (called by the reader of netlink: takes no time)."""
+        expelled = self._ports.seen(event.port, event.mac, self._names)
+        if expelled is not None:
+            self._expelled.append(expelled)
+            self._changed()
+
+    @property
+    def joined(self) -> dict[int, str]:
+        """The names of the interfaces on the bridge by the slot's number."""
+        return {number: interface.name for number, interface in self._ports.joined.items()}
+
+    def conflicts(self) -> dict[int, str]:
+        """What nodes do that they must not, a sentence for each by the slot's number."""
+        now = _now()
+        found = {number: why for number, (at, why) in self._servers.items() if now - at < QUIET}
+        for number, name in self.joined.items():
+            if count := self._refused.get(name):
+                found[number] = (
+                    f"it answers like a DHCP server or router; {count} of its answers were dropped"
+                )
+        return found | {number: said for number, (_, _, said) in self._ports.kept_off.items()}
+
+    async def stop(self) -> None:
+        """Ask nobody any more."""
+        for task in self._asked.values():
+            task.cancel()
+        if self._asked:
+            await asyncio.wait(self._asked.values())
+
+    # -- one interface ------------------------------------------------------------------------------
+
+    def _is_not_as_joined(self, number: int, interface: Interface) -> bool:
+        """Renamed by udev, or taken off the bridge by somebody."""
+        joined = self._ports.joined.get(number)
+        return joined is not None and (joined.name != interface.name or interface.bridge != self._plan.bridge)
+
+    async def _join(self, number: int, interface: Interface) -> None:
+        await self._guard.arm_port(interface.name)
+        await bridge.join(interface.name, self._plan)
+        self._ports.joined[number] = interface
+        log.info("%s: %s has joined %s", self._names[number], interface.name, self._plan.bridge)
+        self._asked[number] = asyncio.create_task(
+            self._ask(number, interface.name), name=f"ask {interface.name}"
+        )
+
+    async def _forget(self, interface: Interface) -> None:
+        with suppress(ToolError):  # the table may be gone by now
+            await self._guard.forget(interface.name)
+
+    async def _expel(self) -> None:
+        while self._expelled:
+            interface = self._expelled.pop()
+            with suppress(ToolError):  # it has left by itself
+                await bridge.leave(interface.name)
+            await self._forget(interface)
+
+    async def _ask(self, number: int, name: str) -> None:
+        """Whether this node is a DHCP server: we see its answer before the guard does."""
+        try:
+            offers = await servers(name, ASK)
+        except OSError:
+            return  # it has left
+        if offers:
+            said = f"it is a DHCP server itself ({offers[0].server}); its answers are dropped"
+            self._servers[number] = (_now(), said)
+            self._changed()
+
+    async def _count(self) -> None:
+        if _now() - self._looked >= LOOK:
+            self._looked = _now()
+            self._refused = await self._guard.look(self._looked)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,122 @@
+"""The two nft tables as text. Pure.
+
+`inet terrible` lets the nodes talk to each other and out through the uplink, behind the head's address there,
+and lets nobody else in. `bridge terrible` drops what only a server says (DHCP, DHCPv6, router
+advertisements) when a node says it: a stock image that shares its own network, as `rpi-usb-gadget` does,
+would take over the cluster's.
+
+A table is replaced by adding, deleting and defining it in one transaction: adding makes the deletion succeed
+where there is none yet (`destroy` came with nft 1.0.8, Debian 12 has 1.0.6).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from terrible.net.plan import Forward
+
+INET = "inet terrible"
+GUARD = "bridge terrible"
+_REFUSED = "refused"
+
+
+def removal(*tables: str) -> str:
+    """Delete these tables, whether or not they are there."""
+    return "".join(f"add table {table}\ndelete table {table}\n" for table in tables)
+
+
+def routing(bridge: str, subnet: str, uplink: str, forwards: Mapping[Forward, str]) -> str:
+    """The table `inet terrible`, anew; `forwards` leads each forward to an address."""
+    network = ipaddress.IPv4Interface(subnet).network
+    out = f'iifname "{bridge}" oifname "{uplink}" accept' if uplink else ""
+    back = f'iifname "{uplink}" oifname "{bridge}" ct state established,related accept' if uplink else ""
+    nat = f'ip saddr {network} oifname "{uplink}" masquerade' if uplink else ""
+    return f"""{removal(INET)}
+table {INET} {{
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{bridge}" oifname "{bridge}" accept
+    {out}
+    {back}
+    iifname "{uplink or "lo"}" oifname "{bridge}" ct status dnat accept
+    iifname "{bridge}" drop
+    oifname "{bridge}" drop
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    {nat}
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    {_forwards(uplink, forwards)}
+  }}
+}}
+"""
+
+
+def guard(ports: Iterable[str]) -> str:
+    """The table `bridge terrible`, anew, armed for these ports; it counts for each of them.
+
+    In prerouting, so that the head itself is spared as well. Ports: DHCP server 67 (RFC 2131), DHCPv6 server
+    547 (RFC 8415). The ports of nodes are a set, for `meta ibrname` is missing in kernels without
+    CONFIG_NFT_BRIDGE_META.
+    """
+    counted = f"update @{_REFUSED} {{ iifname counter }} drop"
+    elements = ", ".join(f'"{port}"' for port in ports)
+    return f"""{removal(GUARD)}
+table {GUARD} {{
+  set nodes {{
+    type ifname
+    {f"elements = {{ {elements} }}" if elements else ""}
+  }}
+  set {_REFUSED} {{
+    type ifname
+    flags dynamic
+    size 4096
+  }}
+  chain answers {{
+    ether type ip udp sport 67 {counted}
+    ether type ip6 udp sport 547 {counted}
+    ether type ip6 icmpv6 type nd-router-advert {counted}
+  }}
+  chain prerouting {{
+    type filter hook prerouting priority dstnat; policy accept;
+    iifname @nodes jump answers
+  }}
+}}
+"""
+
+
+def guarded(port: str) -> str:
+    """Arm the guard for one more port, before it joins."""
+    return f'add element {GUARD} nodes {{ "{port}" }}\n'
+
+
+def unguarded(port: str) -> str:
+    """A port has left; another interface may have its name later. Adding makes the deletion succeed."""
+    return f'add element {GUARD} nodes {{ "{port}" }}\ndelete element {GUARD} nodes {{ "{port}" }}\n'
+
+
+REFUSED = ("set", *GUARD.split(), _REFUSED)
+"""What `nft -j list` is asked for."""
+
+
+def refused(listing: Mapping[str, Any]) -> dict[str, int]:
+    """How many answers of each port were dropped, from `nft -j list set` of the guard."""
+    counts = {}
+    for entry in listing.get("nftables", []):
+        for element in entry.get("set", {}).get("elem", []):
+            match element:
+                case {"elem": {"val": str(port), "counter": {"packets": int(packets)}}}:
+                    counts[port] = packets
+    return counts
+
+
+def _forwards(uplink: str, forwards: Mapping[Forward, str]) -> str:
+    lines: Sequence[str] = [
+        f'iifname "{uplink}" fib daddr type local tcp dport {forward.port} dnat ip to {address}:{forward.to}'
+        for forward, address in forwards.items()
+    ]
+    return "\n    ".join(lines) if uplink else ""

@@ -1,0 +1,59 @@
+"""The nodes' way out: through the uplink, wherever the default route leads now, past the rules of others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from terrible.net import addresses, foreign, forwarding, ruleset, subnets
+from terrible.net.plan import Plan
+from terrible.net.tools import listed, output
+
+log = logging.getLogger(__name__)
+
+ROUTES = "ip -j -4 route show table all"
+DEFAULT = "ip -j -4 route show default"
+TABLE = Path("/proc/net/route")
+"""The main table at the price of a read: whether it is worth asking again."""
+CHECK = 60.0
+"""Seconds after which rules of others are looked at again: nobody tells when they change."""
+
+
+class WayOut:
+    """Of one bridge. `problem` is why nodes may not get out, one sentence; empty if they should."""
+
+    def __init__(self) -> None:
+        self.uplink = ""
+        self.problem = ""
+        self._rules = ""
+        self._checked: tuple[Plan, str, str] | None = None
+        self._due = 0.0
+
+    async def follow(self, plan: Plan, subnet: str) -> None:
+        """Rules and forwarding for the uplink as it is now; nothing is touched that is so already."""
+        now, seen = asyncio.get_running_loop().time(), (plan, subnet, TABLE.read_text())
+        if seen == self._checked and now < self._due:
+            return
+        await self._follow(plan, subnet)
+        self._checked, self._due = seen, now + CHECK
+
+    async def _follow(self, plan: Plan, subnet: str) -> None:
+        routes = await listed(ROUTES)
+        uplink = plan.uplink or subnets.uplink(await listed(DEFAULT), plan.bridge)
+        numbers = {slot.name: slot.number for slot in plan.slots}
+        forwards = {one: addresses.address(subnet, numbers[one.slot]) for one in plan.forwards}
+        rules = ruleset.routing(plan.bridge, subnet, uplink, forwards)
+        if rules != self._rules:
+            await output("nft -f -", given=rules)
+            self._rules = rules
+        if uplink != self.uplink:
+            log.info("the way out is %s", uplink or "not there: no default route")
+        self.uplink = uplink
+        forwarding.restore(but=uplink)
+        forwarding.enable(plan.bridge, uplink)
+        blocked = await foreign.open_chains(plan.bridge, plan.forward_chain)
+        clash = subnets.clash(subnet, routes, plan.bridge)
+        self.problem = blocked or (
+            clash and f"{subnet} clashes with {clash} by now; restart to move the cluster"
+        )
