@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 EVENTS = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
 SETTLE = 0.05
-"""Seconds after a change: one arrival is several messages."""
+"""Seconds after a look: one arrival is several messages, and the first is the one to hurry for: the client
+of a node asks as soon as it has a carrier, and again only after seconds."""
 LOOK = 10.0
 """Seconds between two looks without a change: what others do to rules and sysctls tells nobody."""
 AGAIN = 1.0
@@ -119,8 +120,7 @@ class Head:
         """Look whenever something has changed, and now and then; what goes wrong is said and tried again."""
         pause = LOOK
         while True:
-            moved = await self._links.changed(pause)
-            await asyncio.sleep(SETTLE if moved else 0)
+            await self._links.changed(pause)
             try:
                 async with self._turn:
                     await self._joining.look()
@@ -131,6 +131,7 @@ class Head:
                 pause, self._failed = AGAIN, str(error)
                 log.warning("%s", error)
             self._tell()
+            await asyncio.sleep(SETTLE)
 
     def _wake(self) -> None:
         self._links.wake()

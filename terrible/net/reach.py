@@ -13,6 +13,7 @@ from terrible.limits import Limits
 from terrible.model import Code, HostError, NetworkNews, Problem, Slot
 from terrible.net import echo, interfaces
 from terrible.net.client import NetHelper
+from terrible.net.dnsmasq_files import Lease
 from terrible.net.leases import Leases
 from terrible.net.links import Links
 from terrible.net.messages import NetRequest
@@ -22,8 +23,10 @@ from terrible.seams import Device
 
 SSH = 22
 """Whom a node that answers no echo is asked by: a connection refused is an answer as well."""
-LOOK = 0.25
+LOOK = 0.1
 """Seconds between two looks at the lease file, of a node that has no address yet."""
+LOOKS = 20
+"""Of those, until it is asked whether it has one all the same."""
 NUDGE = 2.0
 """Seconds until `terrible-net`, which sees an interface as soon as we do, is asked to look again."""
 ANSWER = 1.0
@@ -59,8 +62,7 @@ class SlotNetwork:
         before = self._leases.of(slot.mac)
         await self._carrier(slot)
         passed("carrier")
-        while self._leases.of(slot.mac) == before and not await self._echo.answers(slot.address, LOOK):
-            await asyncio.sleep(LOOK)
+        await self._address(slot, before)
         passed("address")
         while not await self._answers(slot):
             await asyncio.sleep(LOOK)
@@ -116,6 +118,18 @@ class SlotNetwork:
                 nudge = now() + NUDGE
                 await self._nudge(slot)
             await self._links.changed(NUDGE / 4)
+
+    async def _address(self, slot: Slot, before: Lease | None) -> None:
+        """It has a new lease or, as one that has run for longer or has a fixed address, answers there.
+
+        It is seldom asked: the kernel repeats an ARP request that nobody answered only after a second, and that
+        would be the first thing to wait for once the node has its address.
+        """
+        while not await self._echo.answers(slot.address, LOOK):
+            for _ in range(LOOKS):
+                if self._leases.of(slot.mac) != before:
+                    return
+                await asyncio.sleep(LOOK)
 
     async def _nudge(self, slot: Slot) -> None:
         try:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from terrible.net import atomic
 from terrible.net.plan import RUN
 
 APPLIED = RUN / "applied.json"
@@ -19,11 +20,7 @@ def write(path: Path, text: str) -> bool:
     except FileNotFoundError:
         pass
     path.parent.mkdir(mode=0o755, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    draft.write_text(text)
-    draft.chmod(0o644)
-    draft.replace(path)
+    atomic.replace(path, text)
     return True
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from terrible.peers import USER
 from terrible.power.helper import main
-from terrible.power.permit import USER
 from terrible.usb.identify import BROADCOM, CHIPS
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
-UNITS = ["terrible.service", "terrible-port.service", "terrible-port.socket"]
-MOST_EXPOSED = 1.8
+SERVICES = {"terrible.service": 1.8, "terrible-port.service": 1.8, "terrible-net.service": 3.3}
+"""And how exposed they may be, of 10."""
+UNITS = [*SERVICES, "terrible-port.socket", "terrible-net.socket"]
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 
@@ -59,6 +60,22 @@ def test_the_helper_can_do_its_work() -> None:
     assert settings("terrible-port.socket") >= {"ListenStream=/run/terrible/port.sock", "SocketUser=terrible"}
 
 
+def test_the_network_s_helper_holds_what_dnsmasq_needs_and_no_more() -> None:
+    helper = settings("terrible-net.service")
+    (held,) = (line for line in helper if line.startswith("CapabilityBoundingSet="))
+    assert set(held.partition("=")[2].split()) == {
+        "CAP_NET_ADMIN",
+        "CAP_NET_RAW",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_SETUID",
+        "CAP_SETGID",
+        "CAP_KILL",
+    }
+    assert "ProtectKernelTunables=yes" not in helper
+    assert "RuntimeDirectory=terrible-net" in helper
+    assert settings("terrible-net.socket") >= {"ListenStream=/run/terrible/net.sock", "SocketUser=terrible"}
+
+
 def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     """All but the socket, which is no argument there."""
     (start,) = (line for line in settings("terrible-port.service") if line.startswith("ExecStart="))
@@ -68,9 +85,9 @@ def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]
 
 
 def test_agent_and_helper_read_one_configuration() -> None:
-    texts = [PACKAGING.joinpath(unit).read_text() for unit in ("terrible.service", "terrible-port.service")]
-    first, second = (re.findall(r"--config (\S+)", text) for text in texts)
-    assert first == second != []
+    texts = [PACKAGING.joinpath(unit).read_text() for unit in SERVICES]
+    first, *others = (re.findall(r"--config (\S+)", text) for text in texts)
+    assert all(other == first != [] for other in others)
 
 
 @needs_systemd
@@ -85,13 +102,13 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ["terrible.service", "terrible-port.service"])
-def test_exposure(unit: str) -> None:
+@pytest.mark.parametrize(("unit", "most"), SERVICES.items())
+def test_exposure(unit: str, most: float) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(PACKAGING / unit)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     exposure = re.search(r"exposure level .*: ([0-9.]+)", told)
     assert exposure is not None
-    assert float(exposure[1]) <= MOST_EXPOSED
+    assert float(exposure[1]) <= most
 
 
 def rules() -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from terrible.model import Location
-from terrible.power.permit import Refused, check_owner, locations, within
+from terrible.peers import Refused, check_owner
+from terrible.power.permit import locations, within
 
 from .test_boards import SOCKETS_5, pi5
 from .tree import Tree
