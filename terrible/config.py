@@ -177,6 +177,7 @@ class Config(_Table):
             addresses.address(subnet or self.subnet or addresses.SUBNETS[0], number),
             profile or "",
             self.watchdog if watchdog is None else watchdog,
+            self.net.gadget,
         )
 
     def _check_net(self) -> None:

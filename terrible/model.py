@@ -138,7 +138,7 @@ class Slot:
     """A configured location and what belongs to it for ever, whichever Pi sits there.
 
     `mac` is the gadget's own address, `host_mac` that of the head's end of the same link. With `watchdog`
-    a node that does not answer is power-cycled.
+    a node that does not answer is power-cycled. `gadget` is the kernel module that makes its network.
     """
 
     name: str
@@ -149,6 +149,7 @@ class Slot:
     address: str = ""
     profile: str = ""
     watchdog: bool = False
+    gadget: str = "g_ether"
 
 
 @dataclass(slots=True)

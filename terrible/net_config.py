@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -17,7 +17,11 @@ Domain = Annotated[
 
 
 class NetConfig(BaseModel):
-    """The `[net]` table. `port` is a TCP port that a node must answer on before it is `up`."""
+    """The `[net]` table. `port` is a TCP port that a node must answer on before it is `up`.
+
+    `gadget` is what boot file templates say to nodes: CDC ECM, or NCM, with which Cluster HAT's image had
+    pings of 12 seconds and dropped connections (its change of 2026-05).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +35,7 @@ class NetConfig(BaseModel):
     forward_chain: (
         Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+( [A-Za-z0-9_-]+ [A-Za-z0-9_-]+)?$")] | None
     ) = None
+    gadget: Literal["g_ether", "g_ncm"] = "g_ether"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
 
     @field_validator("bridge")

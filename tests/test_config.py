@@ -511,3 +511,69 @@ def test_no_usable_file_ends_the_process_with_78(path: Path, text: str | None) -
     assert ended.returncode == 78
     assert len(ended.stderr.splitlines()) == 1
     assert str(path) in ended.stderr
+
+
+# -- the node network ---------------------------------------------------------------------------------
+
+
+def test_the_network_is_there_without_a_word_about_it(path: Path) -> None:
+    config = loaded(path, 'cluster = "rack"\nhub = "1-1"\nports = 4\n')
+    assert config.net.enabled
+    assert config.subnets == addresses.SUBNETS
+    assert [slot.address for slot in config.named_slots()] == [f"10.42.0.{10 + n}" for n in (1, 2, 3, 4)]
+    assert config.named_slots("10.43.0.1/24")[0].address == "10.43.0.11"
+
+
+def test_a_subnet_that_is_set_is_the_only_one(path: Path) -> None:
+    config = loaded(path, 'subnet = "192.168.9.1/24"\nhub = "1-1"\nports = 4\n')
+    assert config.subnets == ("192.168.9.1/24",)
+    assert config.named_slots()[3].address == "192.168.9.14"
+
+
+def test_all_of_the_network_can_be_set(path: Path) -> None:
+    text = """
+    hub = "1-1"
+    ports = 2
+    [net]
+    bridge = "br-nodes"
+    mtu = 9000
+    domain = "rack.example"
+    guests = "10.42.0.200-10.42.0.220"
+    uplink = "wlan0"
+    forwards = ["2202 -> node2:22"]
+    forward_chain = "inet filter forward"
+    gadget = "g_ncm"
+    port = 22
+    """
+    config = loaded(path, text)
+    assert config.net.parsed_forwards()[0].slot == "node2"
+    assert config.subnets == ("10.42.0.1/24",), "the only one that has this range"
+    assert {slot.gadget for slot in config.named_slots()} == {"g_ncm"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('bridge = "a-name-that-is-too-long"', "net.bridge"),
+        ('bridge = "br 0"', "net.bridge"),
+        ('bridge = "lo"', "no interface can be called that"),
+        ("mtu = 100", "net.mtu"),
+        ('domain = "Rack."', "net.domain"),
+        ('guests = "10.42.0.9"', "a range is written 10.42.0.200-10.42.0.220"),
+        ('guests = "10.42.0.20-10.42.0.10"', "a range is written 10.42.0.200-10.42.0.220"),
+        ('guests = "10.99.0.1-10.99.0.9"', "this range is not inside the subnet"),
+        ('forwards = ["22"]', "2202 -> node2:22"),
+        ('forwards = ["99999 -> node1:22"]', "2202 -> node2:22"),
+        ('forwards = ["2201 -> node1:22", "2201 -> node2:22"]', "port 2201 is forwarded twice"),
+        ('forwards = ["2209 -> node9:22"]', "there is no slot node9"),
+        ('forward_chain = "inet; drop"', "net.forward_chain"),
+        ('gadget = "g_zero"', "net.gadget"),
+        ("port = 0", "net.port"),
+        ("enabled = 1", "net.enabled"),
+        ('brdge = "x"', "net.brdge: unknown key"),
+    ],
+)
+def test_a_network_that_cannot_be_is_one_line(path: Path, line: str, said: str) -> None:
+    told = complaint(path, f'hub = "1-1"\nports = 2\n[net]\n{line}\n')
+    assert said in told
+    assert told.count("\n") == 0

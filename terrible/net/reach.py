@@ -122,7 +122,7 @@ class SlotNetwork:
     async def _address(self, slot: Slot, before: Lease | None) -> None:
         """It has a new lease or, as one that has run for longer or has a fixed address, answers there.
 
-        It is seldom asked: the kernel repeats an ARP request that nobody answered only after a second, and that
+        It is seldom asked: an ARP request that nobody answers is repeated only after a second, and that
         would be the first thing to wait for once the node has its address.
         """
         while not await self._echo.answers(slot.address, LOOK):

@@ -17,8 +17,8 @@ SIZES = {
     "overlays/dwc2.dtbo": 800,
 }
 """Bytes, as in a Raspberry Pi OS of 2025."""
-CMDLINE = "console=serial0 root=/dev/mmcblk0p2 rootwait modules-load=dwc2,g_ether "
-GADGET = "g_ether.dev_addr=${mac} g_ether.host_addr=${host_mac} systemd.hostname=${name}\n"
+CMDLINE = "console=serial0 root=/dev/mmcblk0p2 rootwait modules-load=dwc2,${gadget} "
+GADGET = "${gadget}.dev_addr=${mac} ${gadget}.host_addr=${host_mac} systemd.hostname=${name}\n"
 
 
 def write_boot_files(directory: Path) -> int:
