@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from terrible.model import HostError
 from terrible.net import interfaces
 from terrible.net.plan import Plan
-from terrible.net.tools import listed, output
+from terrible.net.tools import ToolError, listed, output
+
+log = logging.getLogger(__name__)
 
 
 async def check(plan: Plan) -> None:
@@ -48,7 +52,10 @@ async def _address(bridge: str, subnet: str) -> None:
 async def join(interface: str, plan: Plan) -> None:
     """Make an interface a port of the bridge, and up."""
     if plan.mtu != 1500:
-        await output(f"ip link set dev {interface} mtu {plan.mtu}")
+        try:
+            await output(f"ip link set dev {interface} mtu {plan.mtu}")
+        except ToolError as error:  # what its driver does not take is no reason to keep it off
+            log.warning("%s", error)
     await output(f"ip link set dev {interface} master {plan.bridge} up")
 
 

@@ -16,6 +16,7 @@ from terrible.commands import last_line
 from terrible.net import dnsmasq_files
 from terrible.net.plan import RUN, Plan
 from terrible.net.runfiles import write
+from terrible.net.tools import find
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,12 @@ class Dnsmasq:
 
     async def _run(self) -> str:
         """Run it once; why it ended."""
-        argv = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", f"--conf-file={CONFIGURATION}"]
+        argv = [
+            find("dnsmasq") or "dnsmasq",
+            "--keep-in-foreground",
+            "--log-facility=-",
+            f"--conf-file={CONFIGURATION}",
+        ]
         argv += ["--pid-file=", f"--user={_user()}"]
         try:
             process = await asyncio.create_subprocess_exec(

@@ -9,12 +9,11 @@ should be is looked after by `inet terrible`, whose drop counts as well.
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from terrible.net.tools import ToolError, output
+from terrible.net.tools import ToolError, find, output
 
 COMMENT = "terrible"
 DOCKER = "DOCKER-USER"
@@ -130,7 +129,7 @@ def _iptables_rules(bridge: str) -> list[list[str]]:
 
 async def _has_iptables_chain(chain: str) -> bool:
     """Looked for without `iptables`, which makes its tables by being asked; the old kind is not in nft."""
-    if shutil.which("iptables") is None:
+    if find("iptables") is None:
         return False
     if not LEGACY.exists() or "filter" not in LEGACY.read_text().split():
         present = [entry.get("chain", {}) for entry in await _nft("list", "chains")]

@@ -16,10 +16,10 @@ SYSCTL = Path("/proc/sys/net/ipv4")
 KEPT = RUN / "forwarding.json"
 
 
-def enable(bridge: str, uplink: str) -> None:
-    """Forward between the bridge and the uplink; OSError where the kernel refuses."""
+async def enable(bridge: str, uplink: str) -> None:
+    """Forward between the bridge and the uplink, if that is there; OSError where the kernel refuses."""
     _of(bridge).write_text("1")
-    if not uplink or _of(uplink).read_text().strip() == "1":
+    if not uplink or not _of(uplink).exists() or _of(uplink).read_text().strip() == "1":
         return
     kept = _kept()
     kept.setdefault(
@@ -29,7 +29,7 @@ def enable(bridge: str, uplink: str) -> None:
     _of(uplink).write_text("1")
 
 
-def restore(but: str = "") -> None:
+async def restore(but: str = "") -> None:
     """Put back what the uplinks had, but that of `but`; what somebody else has set since stays as it is."""
     kept = _kept()
     for uplink, everywhere in kept.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface
 
 from terrible.model import HostError
@@ -20,7 +20,7 @@ from terrible.net.links import Links
 from terrible.net.plan import Plan, Standing
 from terrible.net.rtnetlink import RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_LINK, RTMGRP_NEIGH
 from terrible.net.runfiles import Applied, applied, forget, remember
-from terrible.net.tools import listed, output
+from terrible.net.tools import listed, need, output
 from terrible.net.wayout import ROUTES, WayOut
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Head:
         """Set it up, or mend what is not as planned. HostError, with nothing changed, if it cannot be."""
         async with self._turn:
             plan = self.plan
+            need()
             subnet = subnets.choose(plan.subnets, preferred, await listed(ROUTES), plan.bridge)
             before = applied()
             if before is not None and (before.bridge, before.mac) != (plan.bridge, plan.mac):
@@ -91,9 +92,14 @@ class Head:
 
     async def take(self, plan: Plan) -> None:
         """A changed configuration for the same bridge."""
-        self.plan = plan
+        before, self.plan = self.plan, plan
         self._joining.take(plan)
-        await self.up(self._subnet)
+        try:
+            await self.up(self._subnet)
+        except HostError:
+            self.plan = before
+            self._joining.take(before)
+            raise
 
     async def join(self) -> None:
         """Look now at what has come, as the asker believes that something has."""
@@ -128,8 +134,9 @@ class Head:
                     await self._way.follow(self.plan, self._subnet)
                 pause, self._failed = LOOK, ""
             except (HostError, OSError) as error:
+                if str(error) != self._failed:
+                    log.warning("%s", error)
                 pause, self._failed = AGAIN, str(error)
-                log.warning("%s", error)
             self._tell()
             await asyncio.sleep(SETTLE)
 
@@ -157,12 +164,28 @@ class Head:
 
 
 async def take_down(before: Applied) -> None:
-    """Remove what was set up, by whomever; our accepts elsewhere first, for they lean on our tables."""
-    await hostnames.withdraw(before.bridge)
-    await end_leftover()
-    await foreign.close_chains(before.bridge, before.forward_chain or None)
-    forwarding.restore()
-    await output("nft -f -", given=ruleset.removal(ruleset.INET))
-    await bridge.remove(before.bridge, before.mac)
-    await output("nft -f -", given=ruleset.removal(ruleset.GUARD))
+    """Remove what was set up, by whomever; our accepts elsewhere first, for they lean on our tables.
+
+    What cannot be removed stops nothing of the rest, and is remembered for another try. HostError tells.
+    """
+    steps = (
+        hostnames.withdraw(before.bridge),
+        end_leftover(),
+        foreign.close_chains(before.bridge, before.forward_chain or None),
+        forwarding.restore(),
+        output("nft -f -", given=ruleset.removal(ruleset.INET)),
+        bridge.remove(before.bridge, before.mac),
+        output("nft -f -", given=ruleset.removal(ruleset.GUARD)),
+    )
+    failed = [why for step in steps if (why := await _failure(step))]
+    if failed:
+        raise HostError(f"not all of the network is down: {'; '.join(failed)}")
     forget()
+
+
+async def _failure(step: Awaitable[object]) -> str:
+    try:
+        await step
+    except (HostError, OSError) as error:
+        return str(error)
+    return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrible.model import Location
+from terrible.usb.identify import is_gadget
 
 USB = Path("/sys/bus/usb/devices")
 NET = Path("/sys/class/net")
@@ -27,13 +28,22 @@ class Interface:
 
 
 def at(location: Location) -> Interface | None:
-    """The interface of the gadget at a location; None where there is none (yet)."""
+    """The interface of the gadget at a location; None where there is none (yet), or what is there is no Pi.
+
+    An Ethernet adapter in a slot's port may be the head's own way out.
+    """
     for path in sorted(USB.glob(f"{location}:*/net/*")):
         try:
-            return _read(path)
+            if _is_gadget(USB / location):
+                return _read(path)
         except (OSError, ValueError):
             continue  # it has just gone
     return None
+
+
+def _is_gadget(device: Path) -> bool:
+    vendor, product = (int((device / name).read_text(), 16) for name in ("idVendor", "idProduct"))
+    return is_gadget(vendor, product)
 
 
 def named(name: str) -> Interface | None:

@@ -16,6 +16,8 @@ from terrible.net.ports import Ports
 from terrible.net.rtnetlink import Seen
 from terrible.net.tools import ToolError
 
+AGAIN = 5.0
+"""Seconds until an interface that could not join is tried again."""
 log = logging.getLogger(__name__)
 
 ASK = 2.0
@@ -33,6 +35,7 @@ class Joining:
         self._asked: dict[int, asyncio.Task[None]] = {}
         self._servers: dict[int, tuple[float, str]] = {}
         self._refused: dict[str, int] = {}
+        self._stuck: dict[int, tuple[Interface, float, str]] = {}
         self._looked = 0.0
         self.take(plan)
 
@@ -50,6 +53,7 @@ class Joining:
         """Let those join that have come, forget those that have left."""
         found = {slot.number: interfaces.at(slot.location) for slot in self._plan.slots}
         present = {number: interface for number, interface in found.items() if interface is not None}
+        self._stuck = {number: stuck for number, stuck in self._stuck.items() if number in present}
         await self._expel()
         for gone in self._ports.left(present):
             await self._forget(gone)
@@ -57,7 +61,7 @@ class Joining:
             if self._is_not_as_joined(number, interface):
                 await self._forget(self._ports.joined.pop(number))
             if self._ports.may_join(number, interface, self._names):
-                await self._join(number, interface)
+                await self._try_to_join(number, interface)
         await self._count()
 
     def seen(self, event: Seen) -> None:
@@ -81,6 +85,7 @@ class Joining:
                 found[number] = (
                     f"it answers like a DHCP server or router; {count} of its answers were dropped"
                 )
+        found |= {number: said for number, (_, _, said) in self._stuck.items()}
         return found | {number: said for number, (_, _, said) in self._ports.kept_off.items()}
 
     async def stop(self) -> None:
@@ -96,6 +101,18 @@ class Joining:
         """Renamed by udev, or taken off the bridge by somebody."""
         joined = self._ports.joined.get(number)
         return joined is not None and (joined.name != interface.name or interface.bridge != self._plan.bridge)
+
+    async def _try_to_join(self, number: int, interface: Interface) -> None:
+        """One that cannot join holds nobody up; it is tried again when it has changed, and now and then."""
+        stuck = self._stuck.get(number)
+        if stuck is not None and stuck[0] == interface and _now() - stuck[1] < AGAIN:
+            return
+        try:
+            await self._join(number, interface)
+            self._stuck.pop(number, None)
+        except ToolError as error:
+            log.warning("%s: %s cannot join: %s", self._names[number], interface.name, error)
+            self._stuck[number] = (interface, _now(), f"{interface.name} cannot join the bridge: {error}")
 
     async def _join(self, number: int, interface: Interface) -> None:
         await self._guard.arm_port(interface.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from typing import Any
@@ -13,6 +15,9 @@ from terrible.model import HostError
 
 LIMIT = 10.0
 """Seconds for one command; netlink answers in milliseconds, a lock of the kernel's may be held by others."""
+
+PACKAGES = {"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base"}
+"""What the network cannot do without, and Debian's package of it."""
 
 
 class ToolError(HostError):
@@ -25,14 +30,13 @@ async def output(command: str, *more: str, given: str | None = None) -> str:
     Words of `command` are parted by spaces; what may hold some is one of `more`.
     """
     argv = [*command.split(), *more]
+    argv[0] = _program(argv[0])
     try:
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=DEVNULL if given is None else PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
     except OSError as error:
-        raise ToolError(
-            f"{argv[0]} cannot be run: {error.strerror}; sudo apt install iproute2 nftables"
-        ) from None
+        raise ToolError(f"{argv[0]} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(LIMIT):
             said, complaint = await process.communicate(given.encode() if given is not None else None)
@@ -50,9 +54,26 @@ async def output(command: str, *more: str, given: str | None = None) -> str:
     return said.decode(errors="replace")
 
 
+def find(name: str) -> str | None:
+    """Where a program is; people who became root by `su` may not have the system's on their path."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
+def _program(name: str) -> str:
+    if (path := find(name)) is None:
+        raise ToolError(f"{name} is missing; sudo apt install {PACKAGES.get(name, name)}")
+    return path
+
+
 def _first_line(complaint: bytes) -> str:
     """What is wrong; `nft` goes on to show where."""
     return next((last_line(line) for line in complaint.splitlines() if line.strip()), "")
+
+
+def need() -> None:
+    """ToolError where a program is missing without which the network cannot be."""
+    for name in PACKAGES:
+        _program(name)
 
 
 async def listed(command: str) -> list[dict[str, Any]]:

@@ -50,8 +50,8 @@ class WayOut:
         if uplink != self.uplink:
             log.info("the way out is %s", uplink or "not there: no default route")
         self.uplink = uplink
-        forwarding.restore(but=uplink)
-        forwarding.enable(plan.bridge, uplink)
+        await forwarding.restore(but=uplink)
+        await forwarding.enable(plan.bridge, uplink)
         blocked = await foreign.open_chains(plan.bridge, plan.forward_chain)
         clash = subnets.clash(subnet, routes, plan.bridge)
         self.problem = blocked or (

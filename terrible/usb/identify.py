@@ -61,9 +61,14 @@ def stage(device: Descriptors) -> Stage:
         return Stage.ROM if device.serial_index in _ROM_SERIAL_INDEXES else Stage.LOADER
     if ids in _DISKS and _has_class(device, _MASS_STORAGE):
         return Stage.DISK
-    if (ids in _GADGETS or device.product in _GADGET_VENDORS.get(device.vendor, ())) and _is_network(device):
+    if is_gadget(*ids) and _is_network(device):
         return Stage.GADGET
     return Stage.OTHER
+
+
+def is_gadget(vendor: int, product: int) -> bool:
+    """Whether a Pi that runs Linux shows itself with these ids; a phone or an Ethernet adapter does not."""
+    return (vendor, product) in _GADGETS or product in _GADGET_VENDORS.get(vendor, ())
 
 
 def chip(device: Descriptors) -> str:

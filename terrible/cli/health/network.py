@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import struct
 from collections.abc import Iterator
@@ -16,9 +15,8 @@ from terrible.net import addresses, coexist, dnsmasq, echo, foreign, interfaces,
 from terrible.net.interfaces import Interface
 from terrible.net.leases import Leases
 from terrible.net.plan import Plan, Standing
-from terrible.net.tools import listed, output
+from terrible.net.tools import PACKAGES, find, listed, output
 
-PACKAGES = {"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base"}
 ROUTES = Path("/proc/net/route")
 ANSWER = 1.0
 """Seconds for an answer of a node or of the way out."""
@@ -45,7 +43,7 @@ async def findings(plan: Plan, standing: Standing) -> list[Finding]:
 
 
 def _tools() -> Iterator[Finding]:
-    missing = [tool for tool in PACKAGES if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    missing = [tool for tool in PACKAGES if find(tool) is None]
     if missing:
         packages = " ".join(PACKAGES[tool] for tool in missing)
         yield Finding(Level.ERROR, "tools", f"missing: {', '.join(missing)}", f"sudo apt install {packages}")
