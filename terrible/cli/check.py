@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from terrible.cli.health import broker, configuration, files, hashes, host, power, programs, udev, usb
+from terrible.cli.health import (
+    broker,
+    configuration,
+    files,
+    hashes,
+    host,
+    network,
+    power,
+    programs,
+    udev,
+    usb,
+)
 from terrible.cli.health.finding import Finding, Level
 from terrible.cli.health.probe import Probe, ask
 from terrible.config import Config
@@ -47,6 +58,7 @@ def _findings(path: Path | None) -> Iterator[Finding]:
 def _configured(config: Config, path: Path | None) -> Iterator[Finding]:
     yield from ask(_probe("usb", partial(usb.findings, config.named_slots()), 5.0))
     yield from ask(_probe("power", partial(power.findings, config, path), 30.0))
+    yield from ask(_probe("network", partial(network.programs, config), 5.0))
     yield from ask(_probe("files", partial(files.findings, config), 20.0))
     yield from ask(_probe("file", partial(hashes.findings, config), 60.0, Level.WARNING))
     yield from ask(Probe(partial(broker.findings, config), broker.LIMIT, broker.late(config)))

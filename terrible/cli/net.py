@@ -59,15 +59,22 @@ def up(config: Path | None) -> int:
 async def _up(path: Path, preferred: str) -> Standing:
     running = NetHelper(lock.directory() / "net.sock", path)
     await running.ensure()
-    return await running.ask(NetRequest("apply", prefer=preferred))
+    try:
+        return await running.ask(NetRequest("apply", prefer=preferred))
+    except HostError:
+        await running.end_own()
+        raise
 
 
 def down(config: Path | None) -> int:
     """Take it down without a trace, whoever has set it up and however that has ended."""
     _need_root()
-    running = NetHelper(lock.directory() / "net.sock")
+    path = lock.directory() / "net.sock"
+    running = NetHelper(path)
     if asyncio.run(running.answers()):
         asyncio.run(running.ask(NetRequest("down")))
+    else:
+        path.unlink(missing_ok=True)  # of one that was killed
     deadline = time.monotonic() + END
     while True:
         try:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from terrible.model import HostError
 from terrible.net import interfaces
-from terrible.net.plan import Plan
+from terrible.net.plan import RUN, Plan
+from terrible.net.runfiles import write
 from terrible.net.tools import ToolError, listed, output
 
 log = logging.getLogger(__name__)
+
+MTUS = RUN / "mtus.json"
 
 
 async def check(plan: Plan) -> None:
@@ -51,7 +55,9 @@ async def _address(bridge: str, subnet: str) -> None:
 
 async def join(interface: str, plan: Plan) -> None:
     """Make an interface a port of the bridge, and up."""
-    if plan.mtu != 1500:
+    had = int((interfaces.NET / interface / "mtu").read_text())
+    if plan.mtu != had:
+        write(MTUS, json.dumps({interface: had} | _mtus()))
         try:
             await output(f"ip link set dev {interface} mtu {plan.mtu}")
         except ToolError as error:  # what its driver does not take is no reason to keep it off
@@ -61,7 +67,8 @@ async def join(interface: str, plan: Plan) -> None:
 
 async def leave(interface: str) -> None:
     """Take it off the bridge and down, as it came."""
-    await output(f"ip link set dev {interface} nomaster down")
+    mtu = _mtus().get(interface)
+    await output(f"ip link set dev {interface} nomaster down" + (f" mtu {mtu}" if mtu else ""))
 
 
 async def remove(bridge: str, mac: str) -> None:
@@ -72,6 +79,14 @@ async def remove(bridge: str, mac: str) -> None:
     for port in sorted((interfaces.NET / bridge / "brif").glob("*")):
         await leave(port.name)
     await output(f"ip link del dev {bridge} type bridge")
+
+
+def _mtus() -> dict[str, int]:
+    """What interfaces had before they joined, by their name."""
+    try:
+        return {str(name): int(mtu) for name, mtu in json.loads(MTUS.read_text()).items()}
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _is_ours(link: dict[str, object], mac: str) -> bool:

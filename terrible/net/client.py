@@ -23,6 +23,9 @@ ANSWER = 30.0
 START = 20.0
 """Seconds for a helper to listen; Python alone takes several on an ARMv6 head."""
 
+LOG = RUN / "log"
+"""Of a helper that no unit started."""
+
 
 class NetHelper:
     """A helper behind a socket. HostError where it does not answer, or refuses.
@@ -37,7 +40,7 @@ class NetHelper:
     async def ensure(self) -> None:
         """Have somebody listen."""
         if self._config is not None and not await self.answers():
-            self._own = await asyncio.to_thread(start, self._config, self._path, RUN / "log")
+            self._own = await asyncio.to_thread(start, self._config, self._path, LOG)
 
     async def apply(self, preferred: str) -> str:
         """Have the network up, in the preferred subnet if that is free; the one it became."""
@@ -47,6 +50,7 @@ class NetHelper:
     async def end_own(self) -> None:
         """Take the network down if it was us who started the helper."""
         if self._own is not None:
+            LOG.unlink(missing_ok=True)
             with suppress(HostError):
                 await self.ask(NetRequest("down"))
             await asyncio.to_thread(self._own.wait)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -96,7 +95,7 @@ def _rules(slots: Iterable[Slot]) -> str:
 
 
 def _slot_rules(slot: Slot) -> Iterator[str]:
-    """udev(7). By the interfaces of a port: what is behind a hub on it has 1-1.2 above it, but no 1-1.2:1.0."""
+    """udev(7). By interfaces, 1-1.2:1.0 and so on: 1-1.2 is also above what is behind a hub on that port."""
     if not _NAME.fullmatch(slot.name):
         raise ValueError(f"no slot can be called {slot.name!r}")
     port = f'SUBSYSTEMS=="usb", KERNELS=="{slot.location}:*"'
@@ -104,8 +103,7 @@ def _slot_rules(slot: Slot) -> Iterator[str]:
     yield f'SUBSYSTEM=="net", {port}, ENV{{NM_UNMANAGED}}="1", ENV{{TERRIBLE_SLOT}}="{slot.name}"'
     # ModemManager asks for the property of the usb_device and, where it has none, for that of the tty itself
     # (mm-kernel-device-udev.c: kernel_device_get_global_property(); since 1.12 in each of its filters).
-    device = f'SUBSYSTEM=="usb", ENV{{DEVTYPE}}=="usb_device", KERNEL=="{slot.location}"'
-    yield f'{device}, ENV{{ID_MM_DEVICE_IGNORE}}="1"'
+    yield f'SUBSYSTEM=="usb", KERNEL=="{slot.location}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
     yield f'SUBSYSTEM=="tty", {port}, ENV{{ID_MM_DEVICE_IGNORE}}="1"'
 
 
@@ -128,10 +126,10 @@ def _reload() -> None:
 
 
 def _succeeds(argv: Sequence[str]) -> bool:
-    if shutil.which(argv[0]) is None:
-        return False
     try:
         return subprocess.run(argv, capture_output=True, check=False, timeout=_LIMIT).returncode == 0
+    except FileNotFoundError:
+        return False
     except (OSError, subprocess.TimeoutExpired) as error:
         log.info("%s: %s", " ".join(argv), error)
         return False

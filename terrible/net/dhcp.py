@@ -50,7 +50,7 @@ def discover(xid: int, mac: bytes) -> bytes:
 
 def offer(frame: bytes) -> Offer | None:
     """The offer in a frame, else None."""
-    if len(frame) < 14 or frame[12:14] != struct.pack("!H", _IPV4):
+    if frame[12:14] != struct.pack("!H", _IPV4):
         return None
     sender, message = _payload(frame[14:])
     if len(message) < _BOOTP.size:

@@ -53,10 +53,11 @@ class Joining:
         """Let those join that have come, forget those that have left."""
         found = {slot.number: interfaces.at(slot.location) for slot in self._plan.slots}
         present = {number: interface for number, interface in found.items() if interface is not None}
-        self._stuck = {number: stuck for number, stuck in self._stuck.items() if number in present}
         await self._expel()
-        for gone in self._ports.left(present):
-            await self._forget(gone)
+        for number, gone in self._ports.left(present).items():
+            self._servers.pop(number, None)
+            await self._take_off(gone)
+        self._stuck = {number: stuck for number, stuck in self._stuck.items() if number in present}
         for number, interface in sorted(present.items()):
             if self._is_not_as_joined(number, interface):
                 await self._forget(self._ports.joined.pop(number))
@@ -129,10 +130,15 @@ class Joining:
 
     async def _expel(self) -> None:
         while self._expelled:
-            interface = self._expelled.pop()
-            with suppress(ToolError):  # it has left by itself
+            await self._take_off(self._expelled.pop())
+
+    async def _take_off(self, interface: Interface) -> None:
+        """It has left by itself, or has to go: its slot is none any more, or its MAC another's."""
+        there = interfaces.named(interface.name)
+        if there is not None and (there.index, there.bridge) == (interface.index, self._plan.bridge):
+            with suppress(ToolError):
                 await bridge.leave(interface.name)
-            await self._forget(interface)
+        await self._forget(interface)
 
     async def _ask(self, number: int, name: str) -> None:
         """Whether this node is a DHCP server: we see its answer before the guard does."""

@@ -25,8 +25,8 @@ class Ports:
     kept_off: dict[int, tuple[int, str, str]] = field(default_factory=dict)
     """The index of the interface, the MAC it shares, and the sentence."""
 
-    def left(self, present: Mapping[int, Interface]) -> list[Interface]:
-        """Forget the interfaces that are no longer there, and return them."""
+    def left(self, present: Mapping[int, Interface]) -> dict[int, Interface]:
+        """Forget the interfaces that are no longer there, and return them by their slot."""
         gone = {
             number: interface
             for number, interface in self.joined.items()
@@ -39,7 +39,7 @@ class Ports:
             here = present.get(number)
             if here is None or here.index != index or not self._held(mac, number):
                 del self.kept_off[number]
-        return list(gone.values())
+        return gone
 
     def may_join(self, number: int, interface: Interface, names: Mapping[int, str]) -> bool:
         """Whether this interface is to join now; one whose head's end is another's already is kept off."""

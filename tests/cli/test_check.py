@@ -54,7 +54,7 @@ def test_a_head_on_which_all_is_well(head: Head, capsys: pytest.CaptureFixture[s
     groups = [line[6:17].strip() for line in lines[:-1]]
     assert list(dict.fromkeys(groups)) == [
         "versions", "libusb", "user", "udev", "programs", "config", "state", "memory", "hub", "rights",
-        "helper", "power", "template", "bootcode", "file", "broker",
+        "helper", "power", "network", "template", "bootcode", "file", "broker",
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Network namespaces for a test: names of their own, gone with everything in them when the test is over."""
+"""Network namespaces for a test, without names, gone with everything in them when the test is over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ctypes
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,42 +21,49 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 @contextlib.contextmanager
-def namespace() -> Iterator[str]:
-    """A new one by its name, with `lo` up; the test is left out where that cannot be had."""
-    ip = which("ip")
+def namespace() -> Iterator[int]:
+    """A new one, as the pid of the process that holds it; with `lo` up. Left out where it cannot be had.
+
+    The process reads what the test never writes: it ends with the test's own, however that ends.
+    """
+    which("ip")
     if os.geteuid() != 0:
         missing("only root makes network namespaces")
-    name = f"terrible-{uuid.uuid4().hex[:12]}"
-    subprocess.run([ip, "netns", "add", name], check=True)
-    try:
-        enter(name, "ip", "link", "set", "lo", "up")
-        yield name
-    finally:
-        subprocess.run([ip, "netns", "delete", name], check=True)
+    holder = ["unshare", "--net", "sh", "-c", "echo ready && exec cat"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        enter(process.pid, "ip", "link", "set", "lo", "up")
+        yield process.pid
 
 
-def wire(one: str, end: str, other: str, far_end: str) -> None:
+def wire(one: int, end: str, other: int, far_end: str) -> None:
     """A cable between two namespaces, both ends up; it goes with either of them."""
-    enter(one, "ip", "link", "add", end, "type", "veth", "peer", "name", far_end, "netns", other)
+    enter(one, "ip", "link", "add", end, "type", "veth", "peer", "name", far_end, "netns", str(other))
     enter(one, "ip", "link", "set", end, "up")
     enter(other, "ip", "link", "set", far_end, "up")
 
 
-def enter(name: str, tool: str, *argv: str, given: str = "") -> str:
+def entering(where: int) -> list[str]:
+    """The words before those of a program that runs in it and ends with this process at the latest."""
+    return ["nsenter", f"--net=/proc/{where}/ns/net", "setpriv", "--pdeathsig", "KILL"]
+
+
+def enter(where: int, tool: str, *argv: str, given: str = "") -> str:
     """Run a program in it to its end; what it printed."""
-    command = [which("ip"), "netns", "exec", name, which(tool), *argv]
+    command = [*entering(where), which(tool), *argv]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, f"{tool} {' '.join(argv)}: {done.stderr}"
     return done.stdout
 
 
-def within(name: str, what: Callable[[], T]) -> T:
+def within(where: int, what: Callable[[], T]) -> T:
     """Call it in a thread that has entered the namespace: a socket is of the namespace of its thread."""
 
     def entered() -> T:
-        with Path(f"/run/netns/{name}").open() as namespace:
+        with Path(f"/proc/{where}/ns/net").open() as namespace:
             if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _NEWNET):
-                raise OSError(ctypes.get_errno(), f"cannot enter {name}")
+                raise OSError(ctypes.get_errno(), f"cannot enter the namespace of {where}")
         return what()
 
     with ThreadPoolExecutor(1) as pool:

@@ -122,14 +122,17 @@ def test_a_file_of_somebody_else_is_refused_and_nothing_is_done(root: Path, fore
     assert tree(root) == before
 
 
-def test_a_file_that_is_masked_stays_masked(root: Path) -> None:
+@pytest.mark.parametrize("target", ["/dev/null", "ours"])
+def test_a_link_is_somebody_elses(root: Path, target: str) -> None:
+    # One to /dev/null masks the file (systemd.network(5)).
     path = root / NETWORKD.relative_to("/")
     path.parent.mkdir(parents=True)
-    path.symlink_to("/dev/null")
+    path.with_name("ours").write_text(files("terrible0", [])[NETWORKD])
+    path.symlink_to(target)
     with pytest.raises(HostError, match="is not ours"):
         install("terrible0", SLOTS)
-    assert tree(root) == {}
     assert path.is_symlink()
+    assert {found.name for found in root.rglob("*") if found.is_file()} <= {"ours", path.name}
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(root: Path) -> None:

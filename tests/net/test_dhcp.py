@@ -67,13 +67,25 @@ def test_a_server_that_does_not_name_itself_is_known_by_its_address() -> None:
     assert offer(frame(answer(bytes.fromhex("350102 3603 0a2a00 ff")))) == replace(OFFER, server="10.42.0.9")
 
 
+def test_of_options_alike_the_first_counts_and_none_behind_the_end() -> None:
+    assert (
+        offer(frame(answer(bytes.fromhex("0000 350102 00 3604 0a2a0001 350105 3604 01010101 ff")))) == OFFER
+    )
+    late = answer(bytes.fromhex("350102 ff00 3604 0a2a0001"))
+    assert offer(frame(late)) == replace(OFFER, server="10.42.0.9")
+
+
 def test_options_may_go_on_where_names_would_be() -> None:
     server = bytes.fromhex("3604 0a2a0001 ff")
     assert offer(frame(answer(bytes.fromhex("350102 340101 ff"), file=server))) == OFFER
     assert offer(frame(answer(bytes.fromhex("350102 340102 ff"), name=server))) == OFFER
     both = answer(bytes.fromhex("340103 ff"), file=bytes.fromhex("350102ff"), name=server)
     assert offer(frame(both)) == OFFER
-    assert offer(frame(answer(bytes.fromhex("350102 ff"), file=server))) == replace(OFFER, server="10.42.0.9")
+    other = bytes.fromhex("3604 01010101 ff")
+    assert offer(frame(answer(bytes.fromhex("350102 340103 ff"), file=server, name=other))) == OFFER
+    nameless = replace(OFFER, server="10.42.0.9")
+    assert offer(frame(answer(bytes.fromhex("350102 ff"), file=server))) == nameless
+    assert offer(frame(answer(bytes.fromhex("350102 340101 ff"), name=server))) == nameless
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,7 @@ def test_options_may_go_on_where_names_would_be() -> None:
         frame(answer(op=1)),
         frame(answer(bytes.fromhex("350105 3604 0a2a0001 ff"))),  # an acknowledgement
         frame(answer(bytes.fromhex("35020202 ff"))),
+        frame(answer(bytes.fromhex("350502"))),  # cut off
         frame(answer(bytes.fromhex("3604 0a2a0001 ff"))),  # BOOTP without a type
         frame(answer(bytes.fromhex("ff 350102"))),
         frame(answer(cookie=bytes(4))),
@@ -98,6 +111,31 @@ def test_options_may_go_on_where_names_would_be() -> None:
 )
 def test_all_else_is_no_offer(other: bytes) -> None:
     assert offer(other) is None
+
+
+def patched(data: bytes, at: int, value: bytes) -> bytes:
+    return data[:at] + value + data[at + len(value) :]
+
+
+TOTAL, UDP_SIZE = len(WHOLE) - 14, len(WHOLE) - 34
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        patched(WHOLE, 16, struct.pack("!H", TOTAL + 1)),
+        patched(WHOLE, 16, struct.pack("!H", TOTAL - 1)),
+        patched(WHOLE, 16, struct.pack("!H", 23)),
+        patched(WHOLE, 16, struct.pack("!H", 0)),
+        patched(WHOLE, 38, struct.pack("!H", UDP_SIZE + 1)),
+        patched(WHOLE, 38, struct.pack("!H", 7)),
+        patched(WHOLE + bytes(4), 38, struct.pack("!H", UDP_SIZE + 4)),
+        patched(WHOLE, 14, b"\x4f"),
+        patched(WHOLE[:30] + WHOLE[34:], 14, b"\x44\x00" + struct.pack("!H", TOTAL - 4)),  # no target address
+    ],
+)
+def test_lengths_that_lie_make_no_offer(lie: bytes) -> None:
+    assert offer(lie) is None
 
 
 def test_what_is_cut_off_anywhere_is_no_offer() -> None:
@@ -141,6 +179,11 @@ def test_the_question_is_whole(xid: int, mac: bytes) -> None:
     assert message[4:12] == struct.pack("!IHH", xid, 0, 0x8000)
     assert message[28:44] == mac.ljust(16, b"\0")
     assert message[236:243] == bytes.fromhex("63825363 350101")
+
+
+def test_a_checksum_is_never_nothing() -> None:
+    missing = int.from_bytes(discover(0, CLIENT)[40:42])
+    assert discover(missing, CLIENT)[40:42] == b"\xff\xff", "0 would say that there is none (RFC 768)"
 
 
 def total(data: bytes) -> int:

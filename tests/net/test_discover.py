@@ -21,7 +21,7 @@ import uvloop
 from terrible.net import dhcp
 from terrible.net.dhcp import Offer, offer
 from terrible.net.discover import MOST, servers
-from tests.net.namespaces import enter, namespace, which, wire, within
+from tests.net.namespaces import enter, entering, namespace, which, wire, within
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS: list[Loop] = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -38,7 +38,7 @@ table bridge guard {
 
 
 @pytest.fixture
-def link() -> Iterator[tuple[str, str]]:
+def link() -> Iterator[tuple[int, int]]:
     """A head whose `port` leads to `usb0` of a node, which is 10.99.0.1."""
     with namespace() as head, namespace() as node:
         wire(head, "port", node, "usb0")
@@ -46,7 +46,7 @@ def link() -> Iterator[tuple[str, str]]:
         yield head, node
 
 
-def run(where: str, asking: Coroutine[Any, Any, list[Offer]], loop: Loop = LOOPS[0]) -> list[Offer]:
+def run(where: int, asking: Coroutine[Any, Any, list[Offer]], loop: Loop = LOOPS[0]) -> list[Offer]:
     def asked() -> list[Offer]:
         with asyncio.Runner(loop_factory=loop) as runner:
             return runner.run(asking)
@@ -55,13 +55,13 @@ def run(where: str, asking: Coroutine[Any, Any, list[Offer]], loop: Loop = LOOPS
 
 
 @contextlib.contextmanager
-def dnsmasq(where: str, interface: str, directory: Path) -> Iterator[None]:
+def dnsmasq(where: int, interface: str, directory: Path) -> Iterator[None]:
     """A DHCP server for whoever asks, ready when the body runs."""
     command = [
-        which("ip"), "netns", "exec", where, which("dnsmasq"), "--keep-in-foreground",
+        *entering(where), which("dnsmasq"), "--keep-in-foreground",
         "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file=", "--log-facility=-", "--no-ping",
         "--bind-interfaces", f"--interface={interface}", "--dhcp-range=10.99.0.100,10.99.0.200",
-        f"--dhcp-leasefile={directory / where}",
+        f"--dhcp-leasefile={directory}/{where}",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -72,22 +72,22 @@ def dnsmasq(where: str, interface: str, directory: Path) -> Iterator[None]:
             server.kill()
 
 
-def bridge(head: str) -> None:
+def bridge(head: int) -> None:
     enter(head, "ip", "link", "add", "bridge", "up", "type", "bridge", "stp_state", "0", "forward_delay", "0")
     enter(head, "ip", "link", "set", "port", "master", "bridge")
 
 
-def refused(head: str) -> int:
+def refused(head: int) -> int:
     listed = json.loads(enter(head, "nft", "-j", "list", "counter", "bridge", "guard", "refused"))
     return int(listed["nftables"][1]["counter"]["packets"])
 
 
-def mac(where: str, interface: str) -> str:
+def mac(where: int, interface: str) -> str:
     return str(json.loads(enter(where, "ip", "-j", "link", "show", interface))[0]["address"])
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_server_behind_an_interface_is_found(link: tuple[str, str], tmp_path: Path, loop: Loop) -> None:
+def test_a_server_behind_an_interface_is_found(link: tuple[int, int], tmp_path: Path, loop: Loop) -> None:
     head, node = link
     with dnsmasq(node, "usb0", tmp_path):
         (found,) = run(head, servers("port", SECONDS), loop)
@@ -98,7 +98,7 @@ def test_a_server_behind_an_interface_is_found(link: tuple[str, str], tmp_path: 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_guard_drops_the_answers_of_a_bridge_port_and_they_are_seen_all_the_same(
-    link: tuple[str, str], tmp_path: Path, loop: Loop
+    link: tuple[int, int], tmp_path: Path, loop: Loop
 ) -> None:
     head, node = link
     bridge(head)
@@ -112,20 +112,20 @@ def test_the_guard_drops_the_answers_of_a_bridge_port_and_they_are_seen_all_the_
         assert refused(head) > dropped
 
 
-def test_without_the_guard_the_bridge_itself_hears_them(link: tuple[str, str], tmp_path: Path) -> None:
+def test_without_the_guard_the_bridge_itself_hears_them(link: tuple[int, int], tmp_path: Path) -> None:
     head, node = link
     bridge(head)
     with dnsmasq(node, "usb0", tmp_path):
         assert [one.server for one in run(head, servers("bridge", SECONDS))] == ["10.99.0.1"]
 
 
-def test_our_own_server_is_none_of_them(link: tuple[str, str], tmp_path: Path) -> None:
+def test_our_own_server_is_none_of_them(link: tuple[int, int], tmp_path: Path) -> None:
     head, node = link
     with dnsmasq(node, "usb0", tmp_path):
         assert run(head, servers("port", SECONDS, ignore=frozenset({"10.99.0.1"}))) == []
 
 
-def test_two_servers_on_a_bridge_are_two(link: tuple[str, str], tmp_path: Path) -> None:
+def test_two_servers_on_a_bridge_are_two(link: tuple[int, int], tmp_path: Path) -> None:
     head, node = link
     bridge(head)
     with namespace() as second:
@@ -156,7 +156,7 @@ def reply(question: bytes, number: int = 0, xid: int | None = None) -> bytes:
 
 
 @contextlib.contextmanager
-def stranger(node: str, answers: Callable[[bytes], list[bytes]]) -> Iterator[None]:
+def stranger(node: int, answers: Callable[[bytes], list[bytes]]) -> Iterator[None]:
     """Answers each question that arrives at the node with whatever frames `answers` makes of it."""
     tap = within(node, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
     tap.bind(("usb0", 0x0800))
@@ -178,7 +178,7 @@ def stranger(node: str, answers: Callable[[bytes], list[bytes]]) -> Iterator[Non
             serving.result()
 
 
-def test_the_first_question_may_be_lost(link: tuple[str, str]) -> None:
+def test_the_first_question_may_be_lost(link: tuple[int, int]) -> None:
     head, node = link
     asked: list[bytes] = []
 
@@ -189,27 +189,28 @@ def test_the_first_question_may_be_lost(link: tuple[str, str]) -> None:
     with stranger(node, second_time):
         assert len(run(head, servers("port", SECONDS))) == 1
     assert asked[0] == asked[1]
+    assert asked[0][6] & 3 == 2, "the client's MAC is nobody's"
 
 
-def test_one_server_that_answers_both_is_one(link: tuple[str, str]) -> None:
+def test_one_server_that_answers_both_is_one(link: tuple[int, int]) -> None:
     head, node = link
     with stranger(node, lambda question: [reply(question), reply(question)]):
         assert len(run(head, servers("port", SECONDS))) == 1
 
 
-def test_an_answer_to_somebody_else_is_none_to_us(link: tuple[str, str]) -> None:
+def test_an_answer_to_somebody_else_is_none_to_us(link: tuple[int, int]) -> None:
     head, node = link
     with stranger(node, lambda question: [reply(question, xid=int.from_bytes(question[46:50]) ^ 1)]):
         assert run(head, servers("port", SECONDS)) == []
 
 
-def test_a_flood_of_servers_fills_no_memory(link: tuple[str, str]) -> None:
+def test_a_flood_of_servers_fills_no_memory(link: tuple[int, int]) -> None:
     head, node = link
     with stranger(node, lambda question: [reply(question, number) for number in range(2 * MOST)]):
         assert len(run(head, servers("port", SECONDS))) == MOST
 
 
-def test_only_answers_wake_us(link: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_answers_wake_us(link: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     head, node = link
     heard: list[bytes] = []
 
@@ -228,11 +229,11 @@ def test_only_answers_wake_us(link: tuple[str, str], monkeypatch: pytest.MonkeyP
     assert len(heard) == 2, "one for each question"
 
 
-def test_nobody_is_nobody(link: tuple[str, str]) -> None:
+def test_nobody_is_nobody(link: tuple[int, int]) -> None:
     assert run(link[0], servers("port", 0.1)) == []
 
 
-def test_an_interface_that_cannot_be_asked_says_so(link: tuple[str, str]) -> None:
+def test_an_interface_that_cannot_be_asked_says_so(link: tuple[int, int]) -> None:
     head, _ = link
     with pytest.raises(OSError, match="No such device"):
         run(head, servers("nowhere", SECONDS))
@@ -242,7 +243,7 @@ def test_an_interface_that_cannot_be_asked_says_so(link: tuple[str, str]) -> Non
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_interface_that_goes_while_it_is_asked_ends_the_wait(link: tuple[str, str], loop: Loop) -> None:
+def test_an_interface_that_goes_while_it_is_asked_ends_the_wait(link: tuple[int, int], loop: Loop) -> None:
     head, node = link
 
     def goes(question: bytes) -> list[bytes]:

@@ -202,21 +202,39 @@ def test_a_file_that_cannot_be_changed_is_said(machine: Path) -> None:
 
 @pytest.mark.parametrize("readonly", [False, True])
 def test_a_file_that_is_a_mount_point_is_written_in_place(machine: Path, readonly: bool) -> None:
-    if os.geteuid() != 0:
-        missing("only root mounts")
     shared = machine / "shared"
     shared.write_text(FOREIGN)
     etc = machine / "etc"
-    commands = f"mount --bind {shared} {etc}/hosts && exec {sys.executable} -c '{PROGRAM}' {machine}"
-    if readonly:  # as ProtectSystem=strict with ReadWritePaths=/etc/hosts makes it
-        commands = f"mount --bind {etc} {etc} && mount -o remount,bind,ro {etc} && {commands}"
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", commands], capture_output=True, text=True, check=False, timeout=30
-    )
-    assert done.stderr == ""
-    assert done.stdout == FOREIGN + BLOCK
+    # As ProtectSystem=strict with ReadWritePaths=/etc/hosts has it, and as containers have it.
+    above = f"mount --bind {etc} {etc} && mount -o remount,bind,ro {etc} && " if readonly else ""
+    assert mounted(machine, f"{above}mount --bind {shared} {etc}/hosts") == FOREIGN + BLOCK
     assert shared.read_text() == FOREIGN
     assert [path.name for path in etc.glob(".*")] == []
+
+
+def test_a_full_disk_costs_nothing_of_the_file(machine: Path) -> None:
+    # In place there would be room, and a file that is cut short when there is none.
+    (machine / "kept").write_text(FOREIGN)
+    full = f"mount -t tmpfs -o nr_inodes=2 tmpfs {machine}/etc && cp {machine}/kept {machine}/etc/hosts"
+    assert "hosts cannot be changed: No space left on device" in mounted(machine, full).splitlines()[-1]
+
+
+def test_a_directory_that_cannot_be_written_is_said(machine: Path) -> None:
+    etc = machine / "etc"
+    hostnames.HOSTS.unlink()
+    said = mounted(machine, f"mount --bind {etc} {etc} && mount -o remount,bind,ro {etc}")
+    assert "hosts cannot be changed: Read-only file system" in said.splitlines()[-1]
+
+
+def mounted(machine: Path, commands: str) -> str:
+    """What the hosts file is while names are published where something else is mounted, or why it is not."""
+    if os.geteuid() != 0:
+        missing("only root mounts")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{commands} && exec {sys.executable} -c '{PROGRAM}' {machine}"],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    return done.stdout + done.stderr
 
 
 PROGRAM = """
@@ -281,6 +299,15 @@ def test_a_resolved_that_nobody_asks_for_short_names_is_not_relied_on(
     hostnames.RESOLV_CONF.unlink()
     hostnames.RESOLV_CONF.write_text(resolv_conf)
     assert published() == str(hostnames.HOSTS)
+
+
+def test_a_resolved_that_is_not_there_is_not_relied_on(machine: Path) -> None:
+    said = resolved(machine)
+    hostnames.NSSWITCH.write_text("hosts: resolve\n")
+    hostnames.RESOLVED.rmdir()
+    assert published() == str(hostnames.HOSTS)
+    withdrawn()
+    assert said.read_text() == ""
 
 
 @pytest.mark.parametrize("fails", ["default-route", "dns"])

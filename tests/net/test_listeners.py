@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from terrible.net.listeners import Listener, listeners
-from tests.net.namespaces import enter, namespace, which
+from tests.net.namespaces import enter, entering, namespace, which
 
 BRIDGE = "10.99.0.1"
 # Binds what it is told, and prints what it finds itself, or what a child of that user does.
@@ -45,14 +45,14 @@ print(json.dumps([os.getpid(), [dataclasses.asdict(one) for one in listeners("10
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[str]:
+def machine() -> Iterator[int]:
     with namespace() as name:
         enter(name, "ip", "address", "add", f"{BRIDGE}/24", "dev", "lo")
         enter(name, "ip", "address", "add", "10.99.0.2/24", "dev", "lo")
         yield name
 
 
-def found(machine: str, *binds: str, user: str = "") -> tuple[int, list[dict[str, Any]]]:
+def found(machine: int, *binds: str, user: str = "") -> tuple[int, list[dict[str, Any]]]:
     pid, listed = json.loads(enter(machine, sys.executable, "-c", PROGRAM, user, *binds))
     return pid, listed
 
@@ -71,7 +71,7 @@ def found(machine: str, *binds: str, user: str = "") -> tuple[int, list[dict[str
         ("udp 10.99.0.2 67", "10.99.0.2"),
     ],
 )
-def test_who_is_in_the_way_is_named(machine: str, bind: str, address: str) -> None:
+def test_who_is_in_the_way_is_named(machine: int, bind: str, address: str) -> None:
     protocol, _, port = bind.split()
     pid, listed = found(machine, bind)
     assert listed == [
@@ -86,7 +86,7 @@ def test_who_is_in_the_way_is_named(machine: str, bind: str, address: str) -> No
     assert listed[0]["program"].startswith("python")
 
 
-def test_who_is_not_in_the_way_is_not_named(machine: str) -> None:
+def test_who_is_not_in_the_way_is_not_named(machine: int) -> None:
     elsewhere = [
         "udp 127.0.0.53 53",
         "tcp 127.0.0.53 53",
@@ -99,19 +99,19 @@ def test_who_is_not_in_the_way_is_not_named(machine: str) -> None:
     assert found(machine, *elsewhere, *other_ports, *clients)[1] == []
 
 
-def test_many_sockets_of_one_program_are_one(machine: str) -> None:
+def test_many_sockets_of_one_program_are_one(machine: int) -> None:
     assert len(found(machine, *["udp 0.0.0.0 53"] * 3, "udp 0.0.0.0 67")[1]) == 2
 
 
-def test_a_program_of_another_user_is_unknown(machine: str) -> None:
+def test_a_program_of_another_user_is_unknown(machine: int) -> None:
     assert found(machine, "udp 0.0.0.0 53", user="65534")[1] == [
         {"port": 53, "protocol": "udp", "address": "0.0.0.0", "pid": None, "program": None}
     ]
 
 
-def test_another_dnsmasq_is_found_on_all_its_ports(machine: str, tmp_path: Path) -> None:
+def test_another_dnsmasq_is_found_on_all_its_ports(machine: int, tmp_path: Path) -> None:
     command = [
-        which("ip"), "netns", "exec", machine, which("dnsmasq"), "--keep-in-foreground", "--user=root",
+        *entering(machine), which("dnsmasq"), "--keep-in-foreground", "--user=root",
         "--conf-file=/dev/null", "--pid-file=", "--log-facility=-", "--interface=lo", "--no-resolv",
         "--dhcp-range=10.99.0.100,10.99.0.200", f"--dhcp-leasefile={tmp_path / 'leases'}",
     ]  # fmt: skip
@@ -152,9 +152,9 @@ def test_a_kernel_without_ipv6_has_fewer_tables(proc: Path) -> None:
 def test_systemd_keeps_the_sockets_of_others(proc: Path) -> None:
     process(proc, 1, "systemd", "/dev/null", "socket:[4711]")
     assert listeners(BRIDGE, proc) == [Listener(53, "udp", "0.0.0.0", 1, "systemd")]
-    process(proc, 900, "worker", "socket:[4711]", "pipe:[4711]")
-    process(proc, 88, "named", "socket:[471]", "socket:[4711]")
-    assert listeners(BRIDGE, proc) == [Listener(53, "udp", "0.0.0.0", 88, "named")]
+    process(proc, 100, "worker", "socket:[4711]", "pipe:[4711]")
+    process(proc, 99, "named", "socket:[471]", "socket:[4711]")
+    assert listeners(BRIDGE, proc) == [Listener(53, "udp", "0.0.0.0", 99, "named")]
 
 
 def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(proc: Path) -> None:

@@ -68,7 +68,7 @@ def test_and_when_it_comes_back_as_another() -> None:
 def test_a_board_that_moves_to_another_slot_is_no_clone() -> None:
     ports = joined(Ports(), node1=interface(1))
     ports.seen(1, CLONE, NAMES)
-    assert ports.left({3: interface(8)}) == [interface(1)]
+    assert ports.left({3: interface(8)}) == {1: interface(1)}
     joined(ports, node3=interface(8))
     assert ports.seen(8, CLONE, NAMES) is None
 

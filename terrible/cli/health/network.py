@@ -10,6 +10,7 @@ from pathlib import Path
 
 from terrible.cli.health.finding import Finding, Level
 from terrible.cli.health.programs import running
+from terrible.config import Config
 from terrible.model import HostError, Slot
 from terrible.net import addresses, coexist, dnsmasq, echo, foreign, interfaces, listeners, subnets, wayout
 from terrible.net.interfaces import Interface
@@ -40,6 +41,16 @@ async def findings(plan: Plan, standing: Standing) -> list[Finding]:
         ]
     finally:
         asking.close()
+
+
+def programs(config: Config) -> Iterator[Finding]:
+    """What `terrible check` says of it: whether it could be; `terrible net check` tells how it is."""
+    if not config.configured or not config.net.enabled:
+        yield Finding(Level.NOTE, "network", "left to others: a node is up once its gadget is seen")
+        return
+    for tool in _tools():
+        level = Level.WARNING if tool.level is Level.ERROR else tool.level
+        yield Finding(level, "network", tool.said, tool.remedy)
 
 
 def _tools() -> Iterator[Finding]:
