@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import secrets
 import socket
 import struct
@@ -17,6 +18,9 @@ import struct
 from terrible.net import dhcp
 from terrible.net.dhcp import Offer
 
+PATIENCE = 5.0
+"""Seconds after which who has not answered will not: dnsmasq, NetworkManager's too, pings what it is about to
+offer for 3 s first (PING_WAIT in its config.h), ISC's dhcpd for 1 s."""
 ASKED = 2
 """Times: the first question may be lost where the other end is just coming up."""
 MOST = 64
@@ -44,8 +48,8 @@ _FILTER = (
 async def servers(interface: str, seconds: float, ignore: frozenset[str] = frozenset()) -> list[Offer]:
     """Who offers an address behind `interface` within `seconds`, each server and MAC once, without `ignore`.
 
-    A server may first ping the address for a while: dnsmasq does for 3 s (PING_WAIT in its config.h), so
-    give it 5. OSError where the interface is missing or down, or without CAP_NET_RAW.
+    Less than PATIENCE finds only the quick ones. OSError where the interface is missing or down, or without
+    CAP_NET_RAW.
     """
     xid = secrets.randbits(32)
     with _tap(interface) as tap:
@@ -98,7 +102,11 @@ def _tap(interface: str) -> socket.socket:
     return tap
 
 
+@functools.cache
 def _client() -> bytes:
-    """A MAC that nobody has: random, locally administered, unicast (IEEE 802)."""
+    """A MAC that nobody has: random, locally administered, unicast (IEEE 802).
+
+    The same as long as this process lives: each new one would hold another address of a server's pool back.
+    """
     first, *rest = secrets.token_bytes(6)
     return bytes([first & 0xFC | 0x02, *rest])

@@ -86,34 +86,30 @@ class Helper:
         """One at a time; the standing afterwards."""
         async with self._turn:
             match request.op:
-                case "apply":
+                case "apply" | "reload":
                     await self._apply(request.prefer)
-                case "reload":
-                    await self._apply("", again=True)
                 case "join":
                     await self._join(request.slot)
                 case "down":
                     await self._down()
         return self._head.standing if self._head else Standing()
 
-    async def _apply(self, prefer: str, again: bool = False) -> None:
-        if self._head is not None and not again:
+    async def _apply(self, prefer: str) -> None:
+        """Have the network as the configuration is now; one that cannot be used leaves it as it was."""
+        plan, head = self._load(), self._head
+        if head is not None and (head.plan.bridge, head.plan.mac) == (plan.bridge, plan.mac):
+            if plan != head.plan:
+                await head.take(plan)
             return
-        plan = self._load()
-        if self._head is not None and (self._head.plan.bridge, self._head.plan.mac) == (
-            plan.bridge,
-            plan.mac,
-        ):
-            await self._head.take(plan)
-            return
-        if self._head is not None:
-            await self._head.down()
+        if head is not None:
+            self._head = None
+            await head.down()
         self._head = Head(plan, self._tell)
         try:
             await self._head.up(prefer)
         except BaseException:
-            head, self._head = self._head, None
-            await head.down()
+            failed, self._head = self._head, None
+            await failed.down()
             raise
 
     async def _join(self, slot: int) -> None:
