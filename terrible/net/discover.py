@@ -8,8 +8,8 @@ ETH_P_ALL. What leaves through such a socket passes no bridge and no netfilter h
 
 from __future__ import annotations
 
+import array
 import asyncio
-import ctypes
 import functools
 import secrets
 import socket
@@ -92,8 +92,8 @@ def _tap(interface: str) -> socket.socket:
     """A socket that hears the interface alone, and what the filter lets pass: until it is bound, nothing."""
     tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
-        program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in _FILTER))
-        fprog = struct.pack("HP", len(_FILTER), ctypes.addressof(program))
+        program = array.array("B", b"".join(struct.pack("HBBI", *line) for line in _FILTER))
+        fprog = struct.pack("HP", len(_FILTER), program.buffer_info()[0])
         tap.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
         tap.bind((interface, _ETH_P_ALL))
     except BaseException:

@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface
 
 from terrible.model import HostError
-from terrible.net import bridge, dnsmasq_files, foreign, forwarding, hostnames, interfaces, ruleset, subnets
-from terrible.net.discover import servers
+from terrible.net import bridge, dnsmasq_files, foreign, forwarding, hostnames, listeners, ruleset, subnets
 from terrible.net.dnsmasq import Dnsmasq, end_leftover
 from terrible.net.joining import Joining
 from terrible.net.links import Links
@@ -33,8 +32,6 @@ LOOK = 10.0
 """Seconds between two looks without a change: what others do to rules and sysctls tells nobody."""
 AGAIN = 1.0
 """Seconds after something went wrong."""
-ASK = 1.0
-"""Seconds for DHCP servers that are there already to answer; they do in milliseconds."""
 
 
 class Head:
@@ -44,7 +41,7 @@ class Head:
         self.plan, self._told = plan, told
         self.standing = Standing()
         self._subnet = self._names = ""
-        self._failed = self._dnsmasq_problem = self._silent = ""
+        self._failed = self._dnsmasq_problem = ""
         self._dnsmasq = Dnsmasq(self._dnsmasq_failed)
         self._way = WayOut()
         self._joining = Joining(plan, self._wake)
@@ -73,7 +70,6 @@ class Head:
         """In this order: who asks for an address is answered by us alone, and may go out at once."""
         plan, self._subnet = self.plan, subnet
         await bridge.make(plan, subnet)
-        await self._ask_who_serves(IPv4Interface(subnet))
         await self._joining.arm()
         await self._way.follow(plan, subnet)
         await self._dnsmasq.serve(plan, subnet)
@@ -81,14 +77,6 @@ class Head:
         self._names = await hostnames.publish(names, plan.domain, plan.bridge, str(IPv4Interface(subnet).ip))
         await self._joining.look()
         self._tell()
-
-    async def _ask_who_serves(self, head: IPv4Interface) -> None:
-        """Other DHCP servers on a bridge that has ports already; later on the guard would hide them."""
-        if any((interfaces.NET / self.plan.bridge / "brif").glob("*")):
-            offers = await servers(self.plan.bridge, ASK, frozenset({str(head.ip)}))
-            self._silent = (
-                f"another DHCP server is on {self.plan.bridge}: {offers[0].server}" if offers else ""
-            )
 
     async def take(self, plan: Plan) -> None:
         """A changed configuration for the same bridge."""
@@ -144,11 +132,13 @@ class Head:
         self._links.wake()
 
     def _dnsmasq_failed(self, why: str) -> None:
-        self._dnsmasq_problem = why
+        """Who has its ports is the first thing to ask then."""
+        others = listeners.listeners(str(IPv4Interface(self._subnet).ip)) if why else []
+        self._dnsmasq_problem = "; ".join([why, *map(str, others)])
         self._wake()
 
     def _tell(self) -> None:
-        problems = [self._failed, self._dnsmasq_problem, self._way.problem, self._silent]
+        problems = [self._failed, self._dnsmasq_problem, self._way.problem]
         standing = Standing(
             self._subnet,
             self.plan.bridge,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from terrible.net import bridge, interfaces
-from terrible.net.discover import servers
+from terrible.net.discover import PATIENCE, servers
 from terrible.net.guard import LOOK, QUIET, Guard
 from terrible.net.interfaces import Interface
 from terrible.net.plan import Plan
@@ -19,9 +19,6 @@ from terrible.net.tools import ToolError
 AGAIN = 5.0
 """Seconds until an interface that could not join is tried again."""
 log = logging.getLogger(__name__)
-
-ASK = 2.0
-"""Seconds in which a node that has just joined is asked whether it is a DHCP server."""
 
 
 class Joining:
@@ -143,7 +140,7 @@ class Joining:
     async def _ask(self, number: int, name: str) -> None:
         """Whether this node is a DHCP server: we see its answer before the guard does."""
         try:
-            offers = await servers(name, ASK)
+            offers = await servers(name, PATIENCE)
         except OSError:
             return  # it has left
         if offers:

@@ -32,6 +32,10 @@ class Listener:
     pid: int | None
     program: str | None
 
+    def __str__(self) -> str:
+        who = f"{self.program or 'a program'}{f' (process {self.pid})' if self.pid else ''}"
+        return f"{who} listens on {self.protocol} {self.address}:{self.port}"
+
 
 def listeners(address: str, proc: Path = PROC) -> list[Listener]:
     """Who has port 53 where a dnsmasq on `address` wants it, or UDP port 67 anywhere.

@@ -20,12 +20,13 @@ import uvloop
 
 from terrible.net import dhcp
 from terrible.net.dhcp import Offer, offer
-from terrible.net.discover import MOST, servers
+from terrible.net.discover import MOST, PATIENCE, servers
 from tests.net.namespaces import enter, entering, namespace, which, wire, within
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS: list[Loop] = [asyncio.new_event_loop, uvloop.new_event_loop]
 SECONDS = 0.6
+QUICK = "--no-ping"
 GUARD = """
 table bridge guard {
     counter refused { }
@@ -55,11 +56,11 @@ def run(where: int, asking: Coroutine[Any, Any, list[Offer]], loop: Loop = LOOPS
 
 
 @contextlib.contextmanager
-def dnsmasq(where: int, interface: str, directory: Path) -> Iterator[None]:
+def dnsmasq(where: int, interface: str, directory: Path, *options: str) -> Iterator[None]:
     """A DHCP server for whoever asks, ready when the body runs."""
     command = [
         *entering(where), which("dnsmasq"), "--keep-in-foreground",
-        "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file=", "--log-facility=-", "--no-ping",
+        "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file=", "--log-facility=-", *options,
         "--bind-interfaces", f"--interface={interface}", "--dhcp-range=10.99.0.100,10.99.0.200",
         f"--dhcp-leasefile={directory}/{where}",
     ]  # fmt: skip
@@ -89,7 +90,7 @@ def mac(where: int, interface: str) -> str:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_server_behind_an_interface_is_found(link: tuple[int, int], tmp_path: Path, loop: Loop) -> None:
     head, node = link
-    with dnsmasq(node, "usb0", tmp_path):
+    with dnsmasq(node, "usb0", tmp_path, QUICK):
         (found,) = run(head, servers("port", SECONDS), loop)
     assert found.server == "10.99.0.1"
     assert found.source == mac(node, "usb0")
@@ -103,7 +104,7 @@ def test_the_guard_drops_the_answers_of_a_bridge_port_and_they_are_seen_all_the_
     head, node = link
     bridge(head)
     enter(head, "nft", "-f", "-", given=GUARD)
-    with dnsmasq(node, "usb0", tmp_path):
+    with dnsmasq(node, "usb0", tmp_path, QUICK):
         (found,) = run(head, servers("port", SECONDS), loop)
         assert found.server == "10.99.0.1"
         dropped = refused(head)
@@ -112,16 +113,23 @@ def test_the_guard_drops_the_answers_of_a_bridge_port_and_they_are_seen_all_the_
         assert refused(head) > dropped
 
 
+def test_a_server_that_first_pings_what_it_offers_is_found_too(link: tuple[int, int], tmp_path: Path) -> None:
+    head, node = link
+    with dnsmasq(node, "usb0", tmp_path):
+        assert len(run(head, servers("port", PATIENCE))) == 1
+        assert len(run(head, servers("port", SECONDS))) == 1, "it knows us by now"
+
+
 def test_without_the_guard_the_bridge_itself_hears_them(link: tuple[int, int], tmp_path: Path) -> None:
     head, node = link
     bridge(head)
-    with dnsmasq(node, "usb0", tmp_path):
+    with dnsmasq(node, "usb0", tmp_path, QUICK):
         assert [one.server for one in run(head, servers("bridge", SECONDS))] == ["10.99.0.1"]
 
 
 def test_our_own_server_is_none_of_them(link: tuple[int, int], tmp_path: Path) -> None:
     head, node = link
-    with dnsmasq(node, "usb0", tmp_path):
+    with dnsmasq(node, "usb0", tmp_path, QUICK):
         assert run(head, servers("port", SECONDS, ignore=frozenset({"10.99.0.1"}))) == []
 
 
@@ -132,7 +140,7 @@ def test_two_servers_on_a_bridge_are_two(link: tuple[int, int], tmp_path: Path) 
         wire(head, "second", second, "usb0")
         enter(head, "ip", "link", "set", "second", "master", "bridge")
         enter(second, "ip", "address", "add", "10.99.0.2/24", "dev", "usb0")
-        with dnsmasq(node, "usb0", tmp_path), dnsmasq(second, "usb0", tmp_path):
+        with dnsmasq(node, "usb0", tmp_path, QUICK), dnsmasq(second, "usb0", tmp_path, QUICK):
             found = run(head, servers("bridge", SECONDS))
     assert {one.server for one in found} == {"10.99.0.1", "10.99.0.2"}
 

@@ -133,7 +133,7 @@ async def _servers(plan: Plan, subnet: str) -> list[Finding]:
     address = str(IPv4Interface(subnet).ip)
     own = dnsmasq.running()
     found = [
-        Finding(Level.WARNING, "servers", _listens(one), "stop it, or keep it off the bridge")
+        Finding(Level.WARNING, "servers", str(one), "stop it, or keep it off the bridge")
         for one in listeners.listeners(address)
         if one.pid is None or one.pid not in own
     ]
@@ -143,11 +143,6 @@ async def _servers(plan: Plan, subnet: str) -> list[Finding]:
             Finding(Level.ERROR, "dnsmasq", "it does not run", "see the helper's line, and its log"),
         ]
     return [*found, Finding(Level.OK, "dnsmasq", f"process {own[0]} serves {plan.bridge}")]
-
-
-def _listens(one: listeners.Listener) -> str:
-    who = f"{one.program or 'a program'}{f' (process {one.pid})' if one.pid else ''}"
-    return f"{who} listens on {one.protocol} {one.address}:{one.port}"
 
 
 def _names(plan: Plan, subnet: str) -> Iterator[Finding]:
