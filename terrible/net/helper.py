@@ -12,8 +12,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from terrible.model import HostError
 from terrible.net import messages
@@ -182,22 +183,28 @@ def listener(path: Path | None) -> socket.socket:
 @contextmanager
 def own() -> Iterator[None]:
     """Be the only one who changes this head's network. HostError if somebody else does."""
+    with _locked():
+        try:
+            yield
+        finally:
+            LOCK.unlink(missing_ok=True)
+            with suppress(OSError):  # what is left in it is for the next one
+                RUN.rmdir()
+
+
+def _locked() -> TextIO:
+    """The lock, held. Whoever had it may remove the file and its directory at any moment: then once more."""
     while True:
-        RUN.mkdir(mode=0o755, exist_ok=True)
-        with LOCK.open("w") as held:
+        with suppress(FileNotFoundError), ExitStack() as stack:
+            RUN.mkdir(mode=0o755, exist_ok=True)
+            held = stack.enter_context(LOCK.open("w"))
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HostError("another terrible-net is at work; ask it, or stop it first") from None
-            if not LOCK.exists() or os.fstat(held.fileno()).st_ino != LOCK.stat().st_ino:
-                continue  # whoever had it has just removed it
-            try:
-                yield
-            finally:
-                LOCK.unlink(missing_ok=True)
-                with suppress(OSError):  # what is left in it is for the next one
-                    RUN.rmdir()
-            return
+            if os.path.samestat(os.fstat(held.fileno()), LOCK.stat()):
+                stack.pop_all()
+                return held
 
 
 def remove(path: Path | None) -> None:
