@@ -25,6 +25,8 @@ host = "10.0.2.2"
 port = {port}
 [files]
 directory = "{directory}"
+[net]
+enabled = false
 """
 COMMAND = ["python3", "-m", "terrible", "run", "--config", "/etc/terrible.toml"]
 
