@@ -67,13 +67,19 @@ class Standing:
         self.say(report.phase, own, addresses=report.addresses)
 
     def shares(self, power: bool) -> None:
-        """Its port lost its power together with another's, or has it back."""
+        """Its port lost its power together with another's, or has it back.
+
+        A slot that is not to have power has its own reason, or needs none: a latch and what it was
+        quarantined for stay said.
+        """
         report = self.report
-        if not power:
+        problem = report.problem
+        if power and problem is not None and problem.code is Code.POWER_SHARED:
+            problem = None
+        elif not power and report.phase not in (Phase.OFF, Phase.QUARANTINED):
             why = "its port lost its power together with another; say on or boot to power it"
-            self.say(report.phase, Problem(Code.POWER_SHARED, why), power=False, addresses=report.addresses)
-        elif report.problem is not None and report.problem.code is Code.POWER_SHARED:
-            self.say(report.phase, power=True, addresses=report.addresses)
+            problem = Problem(Code.POWER_SHARED, why)
+        self.say(report.phase, problem, power=power, addresses=report.addresses)
 
     def happened(self, kind: str, message: str, **data: object) -> None:
         """Tell of something that happened, once."""
