@@ -160,6 +160,7 @@ class Agent:
                 life.slot.name,
                 life.phase,
                 wanted=life.wish,
+                awaited=life.port.lit_within(self._mains.limits.power_on_to_rom),
             )
             for life in self.lives.values()
         ]
@@ -171,7 +172,9 @@ class Agent:
         for life in self.lives.values():
             if not any(location.holds(life.slot.location) for location in locations):
                 continue
-            if not on:
+            if on:
+                life.port.got_power()
+            else:
                 life.port.went_dark()
                 self._mains.gate.went_dark(life.slot.name)
             if life.slot is not slot:

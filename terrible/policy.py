@@ -34,13 +34,17 @@ def insist(refusals: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A location that may lose power with another: what it shows, and its slot's name, phase and wish."""
+    """A location that may lose power with another: what it shows, and its slot's name, phase and wish.
+
+    `awaited`: it has power for so short a time that a Pi may yet show up.
+    """
 
     location: Location
     stage: Stage | None
     name: str = ""
     phase: Phase | None = None
     wanted: bool = True
+    awaited: bool = False
 
 
 def hurt(
@@ -73,9 +77,15 @@ def _suffers(own: Location, neighbour: Neighbour, *, force: bool, for_good: bool
         return True
     if force or neighbour.location == own or not neighbour.wanted:
         return False
-    if for_good and neighbour.phase in (Phase.ROM, Phase.LOADING):
+    if for_good and _boots(neighbour):
         return True
     return neighbour.phase in RUNNING or neighbour.stage in (Stage.GADGET, Stage.DISK)
+
+
+def _boots(neighbour: Neighbour) -> bool:
+    """Whether a boot is under way or about to be: two Pis of a gang show up in the same moment."""
+    about_to = neighbour.awaited or neighbour.stage is not None
+    return neighbour.phase in (Phase.ROM, Phase.LOADING) or (neighbour.phase is Phase.WAITING and about_to)
 
 
 def _describe(neighbour: Neighbour) -> str:

@@ -21,6 +21,7 @@ class Port:
         self._arrival = asyncio.Event()
         self.untold = True
         """Neither has the bus told of a device here, nor has its power been cut: who knows what it shows."""
+        self._lit_at = float("-inf")
 
     @property
     def device(self) -> Device | None:
@@ -35,6 +36,15 @@ class Port:
     def went_dark(self) -> None:
         """Its power was cut: what the kernel may still list here is a ghost, until something arrives."""
         self._latest, self.untold = None, False
+        self._lit_at = float("-inf")
+
+    def got_power(self) -> None:
+        """It was switched on: whatever sits there starts now."""
+        self._lit_at = asyncio.get_running_loop().time()
+
+    def lit_within(self, seconds: float) -> bool:
+        """Whether it was switched on so recently, by its own slot or with another's port."""
+        return asyncio.get_running_loop().time() - self._lit_at < seconds
 
     async def shows(self, other_than: Device | None = None) -> Device:
         """The device that is there, or the next to come, unless it is `other_than`."""

@@ -7,6 +7,7 @@ other. Nothing is carried over that the port does not show.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -244,18 +245,28 @@ class Pursuit:
         """After a failed attempt: power off for a while and on again, or give up until something changes."""
         self._failures += 1
         self._ended(problem)
-        failed = self.port.device
         if policy.gives_up(self._failures, self._limits):
-            self.standing.say(Phase.QUARANTINED, problem)
-            await self._supply.try_to_cut(for_good=True)
-            await self.port.shows(other_than=failed)
-            self._failures = 0
+            await self._quarantine(problem)
             return
         self.standing.say(Phase.FAILED, problem)
         dark = await self._supply.try_to_cut()
         await asyncio.sleep(policy.pause(self._failures, self._limits))
         if dark and self._on:
             await self._give(cycle=True)
+
+    async def _quarantine(self, problem: Problem) -> None:
+        """Without power, as soon as that hurts nobody, until something new arrives."""
+        failed = self.port.device
+        self.standing.say(Phase.QUARANTINED, problem)
+        for refusals in itertools.count(1):
+            dark = await self._supply.try_to_cut(for_good=True)
+            if dark:
+                self.standing.say(Phase.QUARANTINED, problem)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if dark else policy.insist(refusals)):
+                    await self.port.shows(other_than=failed)
+                    break
+        self._failures = 0
 
     # -- the end ------------------------------------------------------------------------------------
 
@@ -264,7 +275,7 @@ class Pursuit:
 
         Call it after the pursuit has ended.
         """
-        about_to_show = self._supply.given_within(self._limits.power_on_to_rom)
+        about_to_show = self.port.lit_within(self._limits.power_on_to_rom)
         waits = self.phase in UNSERVED or (self.phase not in RUNNING and about_to_show)
         if waits or shown in (Stage.ROM, Stage.LOADER):
             await self._supply.try_to_cut()

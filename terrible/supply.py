@@ -40,7 +40,6 @@ class Supply:
     def __init__(self, port: Port, standing: Standing, mains: Mains) -> None:
         self._slot = standing.report.slot
         self._port, self._standing, self._mains = port, standing, mains
-        self._powered_at = float("-inf")
 
     # -- off ----------------------------------------------------------------------------------------
 
@@ -104,7 +103,7 @@ class Supply:
             self._standing.say(self._standing.report.phase, error.problem)
             return False
         finally:  # also when cancelled: the port may have power by now
-            self._powered_at = asyncio.get_running_loop().time()
+            self._port.got_power()
         self._mains.switched(self._slot, switch.affects(), True)
         self._standing.say(Phase.WAITING, power=True)
         return True
@@ -117,7 +116,3 @@ class Supply:
     def settled(self) -> None:
         """The cold boot that `give` began is over, however it ended: the next slot may start."""
         self._mains.gate.done(self._slot.name)
-
-    def given_within(self, seconds: float) -> bool:
-        """Whether we powered the port so recently."""
-        return asyncio.get_running_loop().time() - self._powered_at < seconds

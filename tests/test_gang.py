@@ -10,7 +10,7 @@ import pytest
 from terrible.model import Code, Phase
 from terrible.sim.cluster import SimCluster, hub_locations
 from terrible.sim.faults import Fault, Kind
-from terrible.sim.pi import Pi
+from terrible.sim.pi import Pi, Timing
 from tests import clock
 from tests.cluster import Rig, boot_directory, cluster
 from tests.test_orders import told
@@ -60,5 +60,50 @@ def test_a_latch_is_said_whatever_others_do_to_its_power(base: Path) -> None:
             await rig.until(Phase.OFF, "node2")
             await told(rig, "power", "node1", "cycle")
             assert said(rig, "node2") == (Phase.OFF, Code.OVERCURRENT, True)
+
+    clock.run(story())
+
+
+# -- who boots --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rom", [0.2, 0.4, 2.0])
+def test_a_slot_that_is_off_lets_its_neighbour_boot(base: Path, rom: float) -> None:
+    """It shows up before, with, or after the other, and may not be cut while that one may yet come."""
+
+    async def story() -> None:
+        async with cluster(base, [], sim=gang(Pi(), Pi(timing=Timing(rom=rom)))) as rig:
+            await rig.until(Phase.UP)
+            assert await told(rig, "power", "all", "off", force=True) == ["accepted", "done"]
+            await asyncio.sleep(60)
+            rig.broker.ask("power", "node2", "on")
+            await asyncio.sleep(600)
+            assert rig.phase("node2") is Phase.UP
+
+    clock.run(story())
+
+
+@pytest.mark.parametrize("rom", [0.2, 0.4, 2.0])
+@pytest.mark.parametrize("kind", [Kind.ROM_REJECTS, Kind.BOOTCODE_STALLS])
+def test_a_pi_that_never_boots_does_not_keep_its_neighbour_from_it(
+    base: Path, kind: Kind, rom: float
+) -> None:
+    async def story() -> None:
+        async with cluster(base, [], sim=gang(hopeless(kind), Pi(timing=Timing(rom=rom)))) as rig:
+            await asyncio.sleep(600)
+            assert said(rig, "node1")[0] is Phase.QUARANTINED
+            assert rig.phase("node2") is Phase.UP
+
+    clock.run(story())
+
+
+def test_an_empty_port_keeps_nobody_lit(base: Path) -> None:
+    """Something might have come there just after the power did, so the cut is tried again."""
+
+    async def story() -> None:
+        async with cluster(base, [], sim=gang(hopeless(), None)) as rig:
+            await rig.until(Phase.QUARANTINED, "node1")
+            await asyncio.sleep(60)
+            assert said(rig, "node1") == (Phase.QUARANTINED, Code.BOOT_FAILED, False)
 
     clock.run(story())

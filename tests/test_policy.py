@@ -121,6 +121,28 @@ def test_who_is_not_hurt(there: Neighbour) -> None:
     assert policy.hurt(OWN, [OWN, NEXT], [there]) == []
 
 
+@pytest.mark.parametrize(
+    ("phase", "stage", "awaited", "boots"),
+    [
+        (Phase.ROM, Stage.ROM, False, True),
+        (Phase.LOADING, Stage.LOADER, False, True),
+        (Phase.WAITING, Stage.ROM, False, True),
+        (Phase.WAITING, Stage.LOADER, False, True),
+        (Phase.WAITING, None, True, True),
+        (Phase.WAITING, None, False, False),
+        (Phase.OFF, Stage.ROM, True, False),
+        (Phase.FAILED, Stage.ROM, True, False),
+        (Phase.QUARANTINED, Stage.ROM, True, False),
+    ],
+)
+def test_who_boots_or_is_about_to_is_hurt_by_a_cut_for_good_and_by_no_other(
+    phase: Phase, stage: Stage | None, awaited: bool, boots: bool
+) -> None:
+    there = Neighbour(NEXT, stage, "node3", phase, awaited=awaited)
+    assert policy.hurt(OWN, [OWN, NEXT], [there]) == []
+    assert bool(policy.hurt(OWN, [OWN, NEXT], [there], for_good=True)) is boots
+
+
 def test_everyone_who_is_hurt_is_named() -> None:
     others = [neighbour("1-1.4", Stage.GADGET, Phase.UP, "node4"), neighbour("1-1.5", Stage.OTHER)]
     gang = [OWN, Location("1-1.4"), Location("1-1.5")]
