@@ -21,6 +21,9 @@ class Port:
         self._arrival = asyncio.Event()
         self.untold = True
         """Neither has the bus told of a device here, nor has its power been cut: who knows what it shows."""
+        self.returned = False
+        """What came last came with power that had been cut: nobody put it there."""
+        self._cut = False
         self._lit_at = float("-inf")
 
     @property
@@ -31,11 +34,12 @@ class Port:
     def arrived(self, device: Device) -> None:
         """A new device is on this port; whatever was there before is history."""
         self._latest, self.untold = device, False
+        self.returned, self._cut = self._cut, False
         self._arrival.set()
 
     def went_dark(self) -> None:
         """Its power was cut: what the kernel may still list here is a ghost, until something arrives."""
-        self._latest, self.untold = None, False
+        self._latest, self.untold, self._cut = None, False, True
         self._lit_at = float("-inf")
 
     def got_power(self) -> None:

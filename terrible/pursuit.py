@@ -159,6 +159,7 @@ class Pursuit:
                 interrupted = self._flaps > 0
                 self._found_empty()
             if not await self._supply.is_off():
+                self._failures = 0  # only a port with power can be seen to be empty
                 await self.port.shows()
                 return
             await self._found_dark(interrupted)
@@ -179,7 +180,7 @@ class Pursuit:
 
     def _found_empty(self) -> None:
         was_up = self.phase in (Phase.UP, Phase.LOST, Phase.HALTED)
-        self._failures = self._flaps = 0
+        self._flaps = 0
         self._supply.settled()
         self.standing.say(Phase.HALTED if was_up else Phase.WAITING, self.standing.report.problem)
         limit = self._limits.power_on_to_rom
@@ -255,7 +256,10 @@ class Pursuit:
             await self._give(cycle=True)
 
     async def _quarantine(self, problem: Problem) -> None:
-        """Without power, as soon as that hurts nobody, until something new arrives."""
+        """Without power, as soon as that hurts nobody, until something new arrives.
+
+        What only had its power back has one attempt, lest two of a gang wake each other for ever.
+        """
         failed = self.port.device
         self.standing.say(Phase.QUARANTINED, problem)
         for refusals in itertools.count(1):
@@ -266,7 +270,8 @@ class Pursuit:
                 async with asyncio.timeout(None if dark else policy.insist(refusals)):
                     await self.port.shows(other_than=failed)
                     break
-        self._failures = 0
+        if not self.port.returned:
+            self._failures = 0
 
     # -- the end ------------------------------------------------------------------------------------
 

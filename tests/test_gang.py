@@ -15,6 +15,8 @@ from tests import clock
 from tests.cluster import Rig, boot_directory, cluster
 from tests.test_orders import told
 
+HOUR = 3600.0
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
@@ -93,6 +95,22 @@ def test_a_pi_that_never_boots_does_not_keep_its_neighbour_from_it(
             await asyncio.sleep(600)
             assert said(rig, "node1")[0] is Phase.QUARANTINED
             assert rig.phase("node2") is Phase.UP
+
+    clock.run(story())
+
+
+@pytest.mark.parametrize("one", [Kind.ROM_REJECTS, Kind.LOADER_SILENT])
+@pytest.mark.parametrize("other", [Kind.ROM_REJECTS, Kind.BOOTCODE_STALLS, Kind.STALLS_AFTER_START])
+def test_two_that_never_boot_do_not_wake_each_other_for_ever(base: Path, one: Kind, other: Kind) -> None:
+    async def story() -> None:
+        async with cluster(base, [], sim=gang(hopeless(one), hopeless(other))) as rig:
+            await asyncio.sleep(HOUR)
+            cuts = rig.cuts(1)
+            await asyncio.sleep(24 * HOUR)
+            assert rig.cuts(1) == cuts
+            assert [said(rig, name) for name in ("node1", "node2")] == [
+                (Phase.QUARANTINED, Code.BOOT_FAILED, False)
+            ] * 2
 
     clock.run(story())
 
