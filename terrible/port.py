@@ -11,6 +11,10 @@ from terrible.seams import Device
 
 T = TypeVar("T")
 
+HEARD = 21.0
+"""Seconds after which an arrival has been heard of though its event was lost: `usb.bus` looks every 10 s
+and believes the second look."""
+
 
 class Port:
     """One location as its slot sees it. The bus says what arrives; the device itself says that it left."""

@@ -15,7 +15,7 @@ from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.model import RUNNING, BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
-from terrible.port import Port
+from terrible.port import HEARD, Port
 from terrible.seams import Device
 from terrible.standing import Standing
 from terrible.supply import Supply
@@ -152,7 +152,7 @@ class Pursuit:
         """Return when the port shows something. A slot that stays empty has not failed."""
         while True:
             try:
-                async with asyncio.timeout(self._limits.power_on_to_rom):
+                async with asyncio.timeout(self._patience()):
                     await self.port.shows()
                     return
             except TimeoutError:
@@ -163,6 +163,11 @@ class Pursuit:
                 await self.port.shows()
                 return
             await self._found_dark(interrupted)
+
+    def _patience(self) -> float:
+        """Seconds until an empty port is believed. What ran may run on unheard of, and is protected."""
+        limit = self._limits.power_on_to_rom
+        return max(limit, HEARD) if self.phase in RUNNING else limit
 
     async def _found_dark(self, interrupted: bool) -> None:
         """Power was not given, or was cut with another's: what that cut short goes on.
@@ -234,7 +239,8 @@ class Pursuit:
     def _left(self, attempt: Attempt, error: DeviceLeft) -> None:
         """Pulled out in the middle: no failure of the node. A plug that keeps doing it is let settle."""
         self._flaps += 1
-        self.standing.say(Phase.WAITING)
+        ran = self.phase in RUNNING
+        self.standing.say(self.phase if ran else Phase.WAITING)
         if self._flaps <= 2:
             self.standing.attempted(attempt.closed("left", error.problem.message))
         else:

@@ -9,7 +9,7 @@ import pytest
 
 from terrible.model import Code, Phase
 from terrible.sim.cluster import SimCluster, hub_locations
-from terrible.sim.faults import Fault, Kind
+from terrible.sim.faults import HEAL_EVERY, Fault, Hearing, Kind
 from terrible.sim.pi import Pi, Timing
 from tests import clock
 from tests.cluster import Rig, boot_directory, cluster
@@ -123,5 +123,39 @@ def test_an_empty_port_keeps_nobody_lit(base: Path) -> None:
             await rig.until(Phase.QUARANTINED, "node1")
             await asyncio.sleep(60)
             assert said(rig, "node1") == (Phase.QUARANTINED, Code.BOOT_FAILED, False)
+
+    clock.run(story())
+
+
+# -- who runs ---------------------------------------------------------------------------------------
+
+
+class Deaf(Hearing):
+    """Every arrival is missed by both ears and one look."""
+
+    def arrival(self) -> float:
+        return 2 * HEAL_EVERY
+
+
+@pytest.mark.parametrize(("phase", "order"), [(Phase.UP, "recover"), (Phase.STARTING, "hang")])
+def test_a_node_whose_return_to_the_bus_was_missed_is_not_cut(base: Path, phase: Phase, order: str) -> None:
+    """A hub was reset: the node runs on, and until it is heard of again the port seems to be empty."""
+
+    async def story() -> None:
+        sim = gang(Pi(), None)
+        async with cluster(base, [], sim=sim) as rig:
+            await rig.until(Phase.STARTING, "node1")
+            rig.pi(1).tell(order)
+            await asyncio.sleep(60)
+            assert rig.phase("node1") is phase
+            sim.bus.hearing = Deaf()
+            await sim.ports[rig.slots[0].location].reset()
+            sim.bus.hearing = Hearing()
+            await asyncio.sleep(2 * HEAL_EVERY - 1)
+            empty = sim.ports[rig.slots[1].location]
+            empty.pi = hopeless()
+            empty.start()
+            await rig.until(Phase.QUARANTINED, "node2")
+            assert (rig.phase("node1"), rig.cuts(1)) == (phase, 0)
 
     clock.run(story())
