@@ -110,7 +110,7 @@ class Schedule:
         It stays dark for the off time, so that its capacitors empty; as a cycle, it also waits for its
         share of the hour.
         """
-        times = [now, self._dark.get(name, float("-inf")) + self.limits.off_time]
+        times = [now, self._lit_from(name)]
         past = self._cycles.get(name)
         if cycle and past:
             times.append(past[-1] + self.limits.cycle_every)
@@ -118,15 +118,21 @@ class Schedule:
                 times.append(past[0] + HOUR)
         return max(times) - now
 
+    def _lit_from(self, name: str) -> float:
+        return self._dark.get(name, float("-inf")) + self.limits.off_time
+
     def cut(self, name: str, now: float) -> None:
         """`name` lost its power now."""
         self._dark[name] = now
 
     def wait(self, name: str, now: float) -> float | None:
-        """Seconds until one more port may be powered on: 0 is now, None is when a cold boot ends."""
+        """Seconds until one more port may be powered on: 0 is now, None is when a cold boot ends.
+
+        The boot that it waited for may have ended with a cut of its own port: that is dark for its time, too.
+        """
         if name not in self.cold and len(self.cold) >= self.limits.cold_boots:
             return None
-        return max(0.0, self._last_start + self.limits.stagger - now)
+        return max(0.0, self._last_start + self.limits.stagger - now, self._lit_from(name) - now)
 
     def start(self, name: str, now: float, cycle: bool) -> None:
         """`name` is powered on now and boots cold."""

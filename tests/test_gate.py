@@ -87,6 +87,22 @@ def test_the_next_cold_boot_begins_when_one_is_over() -> None:
     clock.run(story())
 
 
+def test_a_port_that_is_cut_while_it_waits_for_its_turn_stays_dark_for_its_time() -> None:
+    """In a gang, the boot that it waits for ends with a cut of both ports."""
+
+    async def story() -> None:
+        gate, port = Gate(Limits(cold_boots=1, off_time=5.0), strong), Port()
+        await gate.power_on("node1", port, cycle=False, held_up=print)
+        second = asyncio.create_task(gate.power_on("node2", port, cycle=False, held_up=print))
+        await asyncio.sleep(10)
+        gate.went_dark("node1")
+        gate.went_dark("node2")
+        await second
+        assert port.times == [0, 15]
+
+    clock.run(story())
+
+
 def test_nobody_slips_in_before_whoever_waits_longest() -> None:
     async def story() -> None:
         gate, port, hasty = Gate(Limits(cold_boots=1), strong), Port(), Port()
