@@ -25,8 +25,8 @@ class Gate:
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
-    async def power_on(self, name: str, port: HubPort, cycle: bool, held_up: HeldUp) -> None:
-        """Wait for the slot's turn, then power its port. PowerError if it cannot be powered.
+    async def turn(self, name: str, cycle: bool, held_up: HeldUp) -> None:
+        """Return when the slot may have power; from then on it boots cold.
 
         `held_up` is told why it takes long: the slot's cycles of this hour are spent, or the head's own
         supply is too weak, and so nobody's turn comes.
@@ -38,6 +38,9 @@ class Gate:
                 held_up(Problem(Code.UNDERVOLTAGE, why))
                 await asyncio.sleep(WEAK)
             self._schedule.start(name, self._now(), cycle)
+
+    async def switch_on(self, name: str, port: HubPort) -> None:
+        """Power the port of a slot whose turn it is. PowerError if it cannot be powered."""
         try:
             await port.switch(on=True)
         except BaseException:

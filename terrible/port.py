@@ -61,6 +61,20 @@ class Port:
             await self._arrival.wait()
         return device
 
+    async def unless_it_shows(self, doing: Coroutine[Any, Any, None]) -> bool:
+        """Do something that is in vain once a device is there; whether it came to its end."""
+        task = asyncio.create_task(doing)
+        shown = asyncio.create_task(self.shows())
+        try:
+            await asyncio.wait({task, shown}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+            return task.done()
+        finally:
+            task.cancel()
+            shown.cancel()
+            await asyncio.wait({task, shown})
+
 
 async def while_there(device: Device, doing: Coroutine[Any, Any, T]) -> T:
     """Do something that only makes sense while the device is plugged in; DeviceLeft if it leaves."""

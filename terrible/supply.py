@@ -97,8 +97,11 @@ class Supply:
         `held_up` is told why it takes long.
         """
         switch = await self._mains.power.port(self._slot.location)
+        if not await self._turn(cycle, held_up):
+            self._standing.say(Phase.WAITING, power=True)
+            return True
         try:
-            await self._mains.gate.power_on(self._slot.name, switch, cycle, held_up)
+            await self._mains.gate.switch_on(self._slot.name, switch)
         except PowerError as error:
             self._standing.say(self._standing.report.phase, error.problem)
             return False
@@ -107,6 +110,20 @@ class Supply:
         self._mains.switched(self._slot, switch.affects(), True)
         self._standing.say(Phase.WAITING, power=True)
         return True
+
+    async def _turn(self, cycle: bool, held_up: HeldUp) -> bool:
+        """Wait for its turn; False where a neighbour of its gang gave it power before.
+
+        What shows up has to be served then, not to wait for an hour that its own cycles have spent.
+        """
+        gate, name = self._mains.gate, self._slot.name
+        came = False
+        try:
+            came = await self._port.unless_it_shows(gate.turn(name, cycle, held_up))
+        finally:
+            if not came:  # its turn may have come in the very moment of that
+                gate.done(name)
+        return came
 
     async def is_off(self) -> bool:
         """Whether the port is known to be without power."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from terrible.limits import Limits
 from terrible.model import Code, Phase
 from terrible.sim.cluster import SimCluster, hub_locations
 from terrible.sim.faults import HEAL_EVERY, Fault, Hearing, Kind
@@ -111,6 +112,20 @@ def test_two_that_never_boot_do_not_wake_each_other_for_ever(base: Path, one: Ki
             assert [said(rig, name) for name in ("node1", "node2")] == [
                 (Phase.QUARANTINED, Code.BOOT_FAILED, False)
             ] * 2
+
+    clock.run(story())
+
+
+def test_a_pi_that_has_its_power_from_a_neighbour_does_not_wait_for_its_own_turn(base: Path) -> None:
+    """Its cycles of this hour are spent, but its ROM is there: it is served, not left alone for an hour."""
+
+    async def story() -> None:
+        sim = gang(Pi(faults=[Fault(Kind.ROM_REJECTS, times=2)]), None)
+        async with cluster(base, [], sim=sim, limits=Limits(cycles_per_hour=1)) as rig:
+            await rig.broker.until(lambda: bool(rig.broker.news) and said(rig, "node1")[1] == "cycles_spent")
+            began = asyncio.get_running_loop().time()
+            rig.broker.ask("power", "node2", "cycle")
+            assert await rig.until(Phase.UP, "node1") - began < 60
 
     clock.run(story())
 

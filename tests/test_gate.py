@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from terrible.gate import Gate
+from terrible.gate import Gate, HeldUp
 from terrible.limits import Limits
 from terrible.model import Code, Location, PowerError, Problem
 from terrible.policy import HOUR
+from terrible.seams import HubPort
 from tests import clock
 
 ROUNDS = 100_000 if os.environ.get("LONG") == "1" else 10_000
@@ -51,6 +52,12 @@ def strong() -> str:
     return ""
 
 
+async def power_on(gate: Gate, name: str, port: HubPort, cycle: bool, held_up: HeldUp) -> None:
+    """What a slot does with the gate."""
+    await gate.turn(name, cycle, held_up)
+    await gate.switch_on(name, port)
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -61,7 +68,7 @@ def test_ports_are_powered_a_stagger_apart_in_the_order_of_asking() -> None:
         order: list[str] = []
 
         async def slot(name: str) -> None:
-            await gate.power_on(name, port, cycle=False, held_up=print)
+            await power_on(gate, name, port, cycle=False, held_up=print)
             order.append(name)
 
         await asyncio.gather(*(slot(f"node{n}") for n in range(1, 5)))
@@ -75,8 +82,8 @@ def test_the_next_cold_boot_begins_when_one_is_over() -> None:
     async def story() -> None:
         gate, port = Gate(Limits(cold_boots=2), strong), Port()
         for name in ("node1", "node2"):
-            await gate.power_on(name, port, cycle=False, held_up=print)
-        third = asyncio.create_task(gate.power_on("node3", port, cycle=False, held_up=print))
+            await power_on(gate, name, port, cycle=False, held_up=print)
+        third = asyncio.create_task(power_on(gate, "node3", port, cycle=False, held_up=print))
         await asyncio.sleep(1000)
         assert len(port.times) == 2
         gate.done("node1")
@@ -92,8 +99,8 @@ def test_a_port_that_is_cut_while_it_waits_for_its_turn_stays_dark_for_its_time(
 
     async def story() -> None:
         gate, port = Gate(Limits(cold_boots=1, off_time=5.0), strong), Port()
-        await gate.power_on("node1", port, cycle=False, held_up=print)
-        second = asyncio.create_task(gate.power_on("node2", port, cycle=False, held_up=print))
+        await power_on(gate, "node1", port, cycle=False, held_up=print)
+        second = asyncio.create_task(power_on(gate, "node2", port, cycle=False, held_up=print))
         await asyncio.sleep(10)
         gate.went_dark("node1")
         gate.went_dark("node2")
@@ -106,13 +113,13 @@ def test_a_port_that_is_cut_while_it_waits_for_its_turn_stays_dark_for_its_time(
 def test_nobody_slips_in_before_whoever_waits_longest() -> None:
     async def story() -> None:
         gate, port, hasty = Gate(Limits(cold_boots=1), strong), Port(), Port()
-        await gate.power_on("node1", port, cycle=False, held_up=print)
-        second = asyncio.create_task(gate.power_on("node2", port, cycle=False, held_up=print))
+        await power_on(gate, "node1", port, cycle=False, held_up=print)
+        second = asyncio.create_task(power_on(gate, "node2", port, cycle=False, held_up=print))
         await asyncio.sleep(10)
         gate.done("node1")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
-                await gate.power_on("node3", hasty, cycle=False, held_up=print)
+                await power_on(gate, "node3", hasty, cycle=False, held_up=print)
         await second
         assert (port.times, hasty.times) == ([0, 10], [])
 
@@ -122,10 +129,10 @@ def test_nobody_slips_in_before_whoever_waits_longest() -> None:
 def test_a_slot_that_cycles_too_often_waits_aside() -> None:
     async def story() -> None:
         gate, restless, other = Gate(Limits(cycle_every=30.0), strong), Port(), Port()
-        await gate.power_on("node1", restless, cycle=True, held_up=print)
-        again = asyncio.create_task(gate.power_on("node1", restless, cycle=True, held_up=print))
+        await power_on(gate, "node1", restless, cycle=True, held_up=print)
+        again = asyncio.create_task(power_on(gate, "node1", restless, cycle=True, held_up=print))
         await asyncio.sleep(5)
-        await gate.power_on("node2", other, cycle=True, held_up=print)
+        await power_on(gate, "node2", other, cycle=True, held_up=print)
         assert now() == 5
         await again
         assert restless.times == [0, 30]
@@ -138,8 +145,8 @@ def test_a_switch_that_fails_frees_its_place() -> None:
         gate = Gate(Limits(cold_boots=1), strong)
         for _ in range(3):
             with pytest.raises(PowerError):
-                await gate.power_on("node1", Port(fails=1), cycle=False, held_up=print)
-        await gate.power_on("node2", Port(), cycle=False, held_up=print)
+                await power_on(gate, "node1", Port(fails=1), cycle=False, held_up=print)
+        await power_on(gate, "node2", Port(), cycle=False, held_up=print)
         assert now() == 3
 
     clock.run(story())
@@ -151,9 +158,9 @@ def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
 
     async def story() -> None:
         gate = Gate(Limits(cold_boots=1, stagger=1.0), strong)
-        first = asyncio.create_task(gate.power_on("node1", Port(takes=1.0), cycle=False, held_up=print))
-        second = asyncio.create_task(gate.power_on("node2", Port(takes=1.0), cycle=False, held_up=print))
-        third = asyncio.create_task(gate.power_on("node3", Port(takes=1.0), cycle=False, held_up=print))
+        first = asyncio.create_task(power_on(gate, "node1", Port(takes=1.0), cycle=False, held_up=print))
+        second = asyncio.create_task(power_on(gate, "node2", Port(takes=1.0), cycle=False, held_up=print))
+        third = asyncio.create_task(power_on(gate, "node3", Port(takes=1.0), cycle=False, held_up=print))
         asyncio.get_running_loop().call_later(1.0, gate.done, "node1")
         await asyncio.sleep(seconds)
         first.cancel()
@@ -161,7 +168,7 @@ def test_whoever_gives_up_waiting_leaves_no_trace(seconds: float) -> None:
         third.cancel()
         await asyncio.wait({first, second, third})
         gate.done("node1")
-        await gate.power_on("node4", Port(), cycle=False, held_up=print)
+        await power_on(gate, "node4", Port(), cycle=False, held_up=print)
         assert now() <= seconds + 1.0 + TINY
 
     clock.run(story())
@@ -174,8 +181,8 @@ def test_a_weak_supply_stops_the_line_and_says_so() -> None:
         said: list[Problem] = []
         asyncio.get_running_loop().call_later(7.0, weak.__setitem__, 0, "")
         await asyncio.gather(
-            gate.power_on("node1", first, cycle=False, held_up=said.append),
-            gate.power_on("node2", second, cycle=False, held_up=said.append),
+            power_on(gate, "node1", first, cycle=False, held_up=said.append),
+            power_on(gate, "node2", second, cycle=False, held_up=said.append),
         )
         assert first.times[0] >= 7.0
         assert second.times[0] >= first.times[0] + 1.0
@@ -189,7 +196,7 @@ def test_a_slot_whose_cycles_are_spent_says_how_long_it_waits() -> None:
         gate = Gate(Limits(cycles_per_hour=2, cycle_every=30.0), strong)
         said: list[Problem] = []
         for _ in range(3):
-            await gate.power_on("node1", Port(), cycle=True, held_up=said.append)
+            await power_on(gate, "node1", Port(), cycle=True, held_up=said.append)
         why = "2 power cycles in an hour are enough; on in 3570 s"
         assert said == [Problem(Code.CYCLES_SPENT, why)]
 
@@ -201,7 +208,7 @@ def test_a_port_stays_dark_for_its_time_whoever_wants_it_on() -> None:
         gate, port = Gate(Limits(off_time=5.0), strong), Port()
         gate.went_dark("node1")
         await asyncio.sleep(2)
-        await gate.power_on("node1", port, cycle=False, held_up=print)
+        await power_on(gate, "node1", port, cycle=False, held_up=print)
         assert port.times == [5.0]
 
     clock.run(story())
@@ -249,7 +256,7 @@ class Cluster:
         patience = self.dice.choice([1.0, 10.0, 10_000.0, None])
         try:
             async with asyncio.timeout(patience):
-                await self.gate.power_on(name, Watched(self, name, port), cycle, held_up=self.held.append)
+                await power_on(self.gate, name, Watched(self, name, port), cycle, held_up=self.held.append)
         except (PowerError, TimeoutError):
             self.cold.discard(name)
             return
