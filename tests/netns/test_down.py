@@ -1,0 +1,104 @@
+"""Whatever was set up goes without a trace; what was there before is as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from . import snapshot
+from .lab import Lab
+from .program import BRIDGE, Program
+from .snapshot import Snapshot
+
+RULES = "add table inet mine; add chain inet mine forward { type filter hook forward priority 5; }"
+DOCKER = "iptables -N DOCKER-USER && iptables -A FORWARD -j DOCKER-USER && iptables -P FORWARD DROP"
+
+
+def ready(lab: Lab) -> tuple[Program, Snapshot]:
+    """Four nodes plugged in, a head with rules of its own, and what that is like."""
+    lab.head.run("nft", RULES)
+    lab.head.run("sh", "-c", DOCKER)
+    for slot, node in enumerate(lab.nodes, start=1):
+        lab.plug(node, slot)
+    return Program(lab), snapshot.take(lab.head)
+
+
+def test_down_leaves_no_trace_and_up_twice_is_up_once(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.configure(forwards=["2202 -> node2:22"])
+    network.up()
+    first, helpers = snapshot.take(lab.head), network.helpers()
+    assert len(lab.bridged()) == 4
+    assert snapshot.difference(before, first)
+    network.up()
+    snapshot.unchanged(lab.head, first)
+    assert network.helpers() == helpers
+    network.down()
+    snapshot.unchanged(lab.head, before)
+    network.down()
+    snapshot.unchanged(lab.head, before)
+
+
+def test_a_helper_that_is_stopped_takes_all_down(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.configure(mtu=1400)
+    helper = network.serve()
+    network.do("apply")
+    assert len(lab.bridged()) == 4
+    assert helper.end(signal.SIGTERM) == 0, helper.said()
+    snapshot.unchanged(lab.head, before)
+
+
+def test_a_killed_helper_leaves_a_network_that_works_and_the_next_carries_on(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.serve()
+    network.do("apply")
+    lease = lab.nodes[0].dhcp()
+    os.kill(network.helpers()[0], signal.SIGKILL)
+    assert lab.nodes[0].ping("203.0.113.1")
+    assert lab.nodes[0].dhcp() == lease, "dnsmasq works on"
+    network.serve()
+    assert network.standing()["subnet"] == "10.42.0.1/24"
+    assert lab.nodes[0].ping("203.0.113.1")
+    assert len(network.dnsmasqs()) == 1
+    network.do("down")
+    snapshot.unchanged(lab.head, before)
+
+
+def test_down_after_a_kill_leaves_no_trace(lab: Lab) -> None:
+    network, before = ready(lab)
+    for victims in (network.helpers, lambda: [*network.helpers(), *network.dnsmasqs()]):
+        network.serve()
+        network.do("apply")
+        for pid in victims():
+            os.kill(pid, signal.SIGKILL)
+        network.down()
+        snapshot.unchanged(lab.head, before)
+
+
+def test_a_bridge_of_somebody_else_is_not_touched(lab: Lab) -> None:
+    lab.head.ip("link", "add", BRIDGE, "type", "bridge")
+    network, before = ready(lab)
+    code, _, complaint = network.attempt("up")
+    assert code != 0
+    assert BRIDGE in complaint
+    assert len(complaint.splitlines()) == 1
+    snapshot.unchanged(lab.head, before)
+    network.down()
+    snapshot.unchanged(lab.head, before)
+
+
+def test_another_bridge_takes_the_place_of_the_old(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.serve()
+    network.do("apply")
+    network.reload(bridge="br7")
+    assert len(lab.bridged("br7")) == 4
+    assert not lab.head.file(f"/sys/class/net/{BRIDGE}").exists()
+    os.kill(network.helpers()[0], signal.SIGKILL)
+    network.configure(bridge="br8")
+    network.serve()
+    assert len(lab.bridged("br8")) == 4
+    assert not lab.head.file("/sys/class/net/br7").exists()
+    network.do("down")
+    snapshot.unchanged(lab.head, before)
