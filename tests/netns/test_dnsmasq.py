@@ -18,7 +18,7 @@ BACK = 2.0
 
 
 def test_it_is_back_within_two_seconds(network: Program) -> None:
-    for _ in range(3):
+    for _ in range(2):
         (before,) = network.dnsmasqs()
         os.kill(before, signal.SIGKILL)
         began = time.monotonic()
@@ -40,13 +40,13 @@ def test_leases_outlive_it(network: Program) -> None:
 
 
 def test_garbage_among_the_leases_hurts_nobody(network: Program) -> None:
-    lab, garbage = network.lab, network.lab.rng.randbytes(2000)
-    lab.plug(lab.nodes[0], 1)
-    assert leased(lab.nodes[0]) == address(1)
-    for text in (garbage, b"0 " * 999 + b"\n9999999999 02:00 10.42.0.12 node9 *\n"):
-        os.kill(network.dnsmasqs()[0], signal.SIGKILL)
-        network.head.file(f"{RUN}/leases").write_bytes(text)
-        assert leased(lab.nodes[0]) == address(1), text[:20]
+    lab, node = network.lab, network.lab.nodes[0]
+    lab.plug(node, 1)
+    assert leased(node) == address(1)
+    os.kill(network.dnsmasqs()[0], signal.SIGKILL)
+    garbage = [lab.rng.randbytes(2000), b"0 " * 999, b"9999999999 02:00 10.42.0.12 node9 *", b""]
+    network.head.file(f"{RUN}/leases").write_bytes(b"\n".join(garbage))
+    assert leased(node) == address(1)
 
 
 def test_a_stranger_gets_nothing(network: Program) -> None:

@@ -21,16 +21,18 @@ BOOT = "/boot-files"
 NODES = ("node1", "node2", "node3", "node4")
 BRISK = Timing(rom=0.1, gap=0.3, kernel=0.5, initramfs_pause=0.1)
 """A brisk Pi: the gaps of a real one say nothing about the agent."""
+HUB = 'hub = "1-1"\nports = 4'
 CONFIG = """
 cluster = "rig"
-hub = "1-1"
-ports = 4
+{slots}
 state_directory = "/var/lib/terrible"
 [mqtt]
 host = "10.0.2.2"
 port = {port}
 [files]
 directory = "/boot-files"
+[net]
+enabled = {network}
 [limits]
 off_time = 1
 pauses = [1, 1, 1]
@@ -39,6 +41,9 @@ stagger = 0.1
 control_in = 5
 rom_to_loader = 5
 loader_to_gadget = 10
+ping_every = 0.5
+lost_after = 3
+watchdog = 3
 """
 
 
@@ -91,9 +96,11 @@ class Ear:
 
 
 @asynccontextmanager
-async def agent(rig: Rig, broker: Mosquitto) -> AsyncIterator[tuple[Process, Ear]]:
+async def agent(
+    rig: Rig, broker: Mosquitto, *, slots: str = HUB, network: bool = False
+) -> AsyncIterator[tuple[Process, Ear]]:
     """An agent in the guest. Killed with the block if it still runs then."""
-    config = CONFIG.format(port=broker.port)
+    config = CONFIG.format(port=broker.port, slots=slots, network=str(network).lower())
     await rig.head.put("/etc/terrible.toml", config.encode(), 0o644)
     async with aiomqtt.Client("127.0.0.1", broker.port) as client:
         ear = Ear(client)
@@ -106,6 +113,7 @@ async def agent(rig: Rig, broker: Mosquitto) -> AsyncIterator[tuple[Process, Ear
                     yield process, ear
                 except BaseException:
                     print(process.tail(60))
+                    print((await rig.head.run(["cat", "/run/terrible-net/log"], check=False)).text)
                     raise
         finally:
             listening.cancel()

@@ -16,7 +16,7 @@ import pytest
 from tests.cluster import boot_directory
 from tests.mqtt.brokers import Mosquitto
 
-from . import image
+from . import image, namespace
 from .hub import EmulatedHub
 from .machine import Machine
 from .packages import UnavailableError
@@ -51,6 +51,13 @@ def _booted() -> Iterator[Rig]:
             yield Rig(runner, head, runner.run(stack.enter_async_context(EmulatedHub(head))))
         finally:
             runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """For tests whose nodes are namespaces of this machine."""
+    if reason := namespace.missing():
+        _unable(reason)
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ class Device:
         tasks = [task for task, _, _ in self._transfers.values()]
         for task in [*tasks, *self._interrupts.values()]:
             task.cancel()
+        self._function.close()
 
     # -- transfers ---------------------------------------------------------------------------------
     def _begin(self, number: int, kind: Kind, transfer: Transfer) -> None:

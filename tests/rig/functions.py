@@ -9,7 +9,7 @@ from typing import Protocol
 from terrible.sim.wire import Stall, Wire
 
 from . import rndis
-from .tinyhost import TinyHost
+from .gadget import Userland
 from .usbredir import Setup
 
 _VENDOR_OUT, _VENDOR_IN = 0x40, 0xC0
@@ -28,6 +28,9 @@ class Function(Protocol):
     async def bulk_in(self, endpoint: int) -> bytes: ...
 
     async def interrupt(self, endpoint: int) -> bytes: ...
+
+    def close(self) -> None:
+        """The device has left the bus."""
 
 
 class BootFunction:
@@ -57,15 +60,17 @@ class BootFunction:
     async def interrupt(self, endpoint: int) -> bytes:
         return await _never()
 
+    def close(self) -> None:
+        pass
+
 
 class NetworkFunction:
-    """The gadget of a running Pi: RNDIS, with a tiny host behind it that answers while the Pi is awake."""
+    """The gadget of a running Pi: RNDIS. While the Pi is not awake, frames are lost in either direction."""
 
-    def __init__(self, host_mac: bytes, host: TinyHost, awake: Callable[[], bool]) -> None:
+    def __init__(self, host_mac: bytes, userland: Userland, awake: Callable[[], bool]) -> None:
         self._rndis = rndis.Rndis(host_mac)
-        self._host = host
+        self._userland = userland
         self._awake = awake
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
         self._notices: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def control(self, setup: Setup) -> bytes:
@@ -79,14 +84,20 @@ class NetworkFunction:
 
     async def bulk_out(self, endpoint: int, data: bytes) -> None:
         for frame in rndis.unwrap(data):
-            if self._awake() and (answer := self._host.receive(frame)):
-                self._frames.put_nowait(rndis.wrap(answer))
+            if self._awake():
+                self._userland.receive(frame)
 
     async def bulk_in(self, endpoint: int) -> bytes:
-        return await self._frames.get()
+        while True:
+            frame = await self._userland.send()
+            if self._awake():
+                return rndis.wrap(frame)
 
     async def interrupt(self, endpoint: int) -> bytes:
         return await self._notices.get()
+
+    def close(self) -> None:
+        self._userland.close()
 
 
 async def _never() -> bytes:

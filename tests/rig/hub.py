@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from ipaddress import IPv4Address
 from typing import Protocol, Self
 
 from terrible.sim.pi import Plug
 
+from .gadget import network
 from .machine import Machine
-from .peer import GadgetNetwork, Peer
+from .peer import Peer
 
 
 class PiModel(Protocol):
@@ -110,9 +110,3 @@ class EmulatedHub:
             self._awake.add(port)
             await pi.answering(False)
             self._awake.discard(port)
-
-
-def network(port: int) -> GadgetNetwork:
-    """The gadget of a port: 172.19.181.<port>, and MACs with the port as their last byte."""
-    host, device = (bytes([0x02, 0x00, 0x00, 0x00, side, port]) for side in (0, 1))
-    return GadgetNetwork(host, device, IPv4Address(f"172.19.181.{port}"))

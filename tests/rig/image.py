@@ -26,10 +26,15 @@ from . import kernel, packages
 CHECKOUT = Path(__file__).resolve().parents[2]
 _HERE = Path(__file__).resolve().parent
 _TOOLS = ("qemu-system-x86_64", "apt-get", "apt-cache", "dpkg-deb", "tar", "depmod", "cpio")
-_PACKAGES = ("busybox-static", "kmod", "libusb-1.0-0", "python3", "udev", "uhubctl")
-_MODULES = {"virtio_pci", "virtio_net", "xhci_pci", "usb_storage", "sd_mod", "bridge"}
+_PACKAGES = ["busybox-static", "kmod", "libusb-1.0-0", "python3", "udev", "uhubctl"]
+_PACKAGES += ["iproute2", "nftables", "dnsmasq-base"]
+_MODULES = {"virtio_pci", "virtio_net", "xhci_pci", "usb_storage", "sd_mod"}
 _MODULES |= {"usbnet", "rndis_host", "cdc_ether", "cdc_ncm"}
 _MODULES |= {"libcomposite", "usb_f_rndis", "g_ether", "dummy_hcd", "vhci_hcd"}
+_MODULES |= {"bridge", "br_netfilter", "nf_conntrack_bridge", "nft_meta_bridge", "nft_reject_bridge"}
+_MODULES |= {"nf_tables", "nft_ct", "nft_masq", "nft_nat", "nft_chain_nat", "nft_reject_inet"}
+_MODULES |= {"nft_fib_inet", "nft_limit", "nft_log", "ipv6"}
+_MODULES |= {"crc32c_generic"}  # nf_tables needs it, by a name that depmod does not know
 _WHEELS = ["libusb1", "aiomqtt", "paho-mqtt", "pydantic", "pydantic-core", "uvloop"]
 _WHEELS += ["typing-extensions", "annotated-types", "typing-inspection"]
 _DIST_PACKAGES = "usr/lib/python3/dist-packages"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from terrible.model import Stage
@@ -15,24 +13,17 @@ from terrible.usb.identify import Descriptors, boot_interface, stage
 from .descriptors import Presented, present
 from .device import Device
 from .functions import BootFunction, Function, NetworkFunction
-from .tinyhost import TinyHost
+from .gadget import GadgetNetwork, Tiny, Userland
 from .usbredir import Kind, Parser, device_connect, ep_info, hello, interface_info, pack
-
-
-@dataclass(frozen=True)
-class GadgetNetwork:
-    """Both ends of a gadget's link: the MAC the guest's interface gets, and the Pi's MAC and address."""
-
-    host_mac: bytes
-    device_mac: bytes
-    address: IPv4Address
 
 
 class Peer(asyncio.Protocol):
     """`attach` and `detach` may follow each other at any speed; what QEMU is not ready for waits here."""
 
     def __init__(self, network: GadgetNetwork, awake: Callable[[], bool] = lambda: True) -> None:
-        self._network = network
+        self.userland: Callable[[], Userland] = lambda: Tiny(network)
+        """Started anew with every gadget that is attached."""
+        self._host_mac = network.host_mac
         self._awake = awake
         self._parser = Parser()
         self._attached: tuple[Presented, Device, Wire] | None = None
@@ -70,8 +61,7 @@ class Peer(asyncio.Protocol):
 
     def _function(self, descriptors: Descriptors, wire: Wire) -> Function:
         if stage(descriptors) is Stage.GADGET:
-            host = TinyHost(self._network.device_mac, self._network.address)
-            return NetworkFunction(self._network.host_mac, host, self._awake)
+            return NetworkFunction(self._host_mac, self.userland(), self._awake)
         return BootFunction(wire, boot_interface(descriptors)[1])
 
     def _leave(self, device: Device) -> None:

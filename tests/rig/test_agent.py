@@ -13,7 +13,7 @@ from tests.mqtt.brokers import Mosquitto
 
 from .agent import BOOT, BRISK, NODES, agent, four
 from .conftest import Rig
-from .hub import network
+from .gadget import network
 
 pytestmark = pytest.mark.rig
 
@@ -49,7 +49,7 @@ def test_four_nodes_boot_from_power_to_ping(rig: Rig, files: dict[str, str], bro
                 interface = f"/sys/bus/usb/devices/1-1.{port}:1.0/net"
                 await rig.head.until(f"ls {interface}")
                 name = (await rig.head.run(["ls", interface])).text.strip()
-                await rig.head.run(["ip", "addr", "add", f"172.19.181.{100 + port}/32", "dev", name])
+                await rig.head.run(["ip", "addr", "add", f"10.42.0.{100 + port}/32", "dev", name])
                 await rig.head.run(["ip", "link", "set", name, "up"])
                 await rig.head.run(["ip", "route", "add", str(net.address), "dev", name])
                 await rig.head.run(["ping", "-c", "1", "-W", "5", str(net.address)])

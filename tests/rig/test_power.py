@@ -15,7 +15,7 @@ from tests.mqtt.brokers import Mosquitto
 from . import agent as agents
 from .agent import BRISK, NODES, Ear, agent, four
 from .conftest import Rig
-from .hub import network
+from .gadget import network
 from .peer import Peer
 from .remote import Process
 from .test_agent_faults import states

@@ -10,7 +10,7 @@ from terrible.sim.families import FAMILIES, GADGET
 from terrible.sim.pi import Pi, Plug, Timing
 
 from .conftest import Rig
-from .hub import network
+from .gadget import network
 from .remote import GuestError
 
 pytestmark = pytest.mark.rig
@@ -164,7 +164,7 @@ def test_gadget_binds_rndis_host_and_answers_ping(rig: Rig) -> None:
         rig.hub.insert(4, gadget)
         await rig.head.until(f"test -e {DEVICES}/1-1.4:1.0/net/{name}")
         await rig.head.run(["ip", "link", "set", name, "up"])
-        await rig.head.run(["ip", "addr", "add", "172.19.181.254/24", "dev", name])
+        await rig.head.run(["ip", "addr", "add", "10.42.0.254/24", "dev", name])
         await rig.head.run(ping)
         assert link.device_mac.hex(":") in (await rig.head.run(["ip", "neigh"])).text
         gadget.orders.put_nowait(False)
