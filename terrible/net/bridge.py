@@ -27,16 +27,18 @@ async def check(plan: Plan) -> None:
         raise HostError(f"{plan.bridge} is there and not ours; set another name as bridge under [net]")
 
 
-async def make(plan: Plan, subnet: str) -> None:
-    """Have the bridge with its address."""
+async def make(plan: Plan, subnet: str) -> bool:
+    """Have the bridge with its address; whether it is a new one."""
     bridge = plan.bridge
-    if await _link(bridge) is None:
-        new = f"address {plan.mac} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0"
-        await output(f"ip link add name {bridge} {new}")
+    new = await _link(bridge) is None
+    if new:
+        how = f"address {plan.mac} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0"
+        await output(f"ip link add name {bridge} {how}")
     else:
         await output(f"ip link set dev {bridge} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0")
     await _address(bridge, subnet)
     await output(f"ip link set dev {bridge} up")
+    return new
 
 
 async def _address(bridge: str, subnet: str) -> None:

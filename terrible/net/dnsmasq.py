@@ -37,9 +37,12 @@ class Dnsmasq:
         self._running: asyncio.Task[None] | None = None
         self._process: Process | None = None
 
-    async def serve(self, plan: Plan, subnet: str) -> None:
-        """Have it run with this plan: started, told of new hosts by SIGHUP, or started anew."""
-        anew = write(CONFIGURATION, dnsmasq_files.configuration(plan, subnet, RUN))
+    async def serve(self, plan: Plan, subnet: str, anew: bool) -> None:
+        """Have it run with this plan: started, told of new hosts by SIGHUP, or started anew.
+
+        `anew`: the bridge is another than it has bound its sockets to.
+        """
+        anew |= write(CONFIGURATION, dnsmasq_files.configuration(plan, subnet, RUN))
         names = dnsmasq_files.names(plan, subnet)
         told = write(RUN / "hosts", dnsmasq_files.hosts(plan, subnet))
         told |= write(RUN / "names", dnsmasq_files.names_file(names))

@@ -17,13 +17,16 @@ class Guard:
     """Counts what `bridge terrible` has dropped. Ports are known by their names, as nft has them."""
 
     def __init__(self) -> None:
+        self._armed = False
         self._counts: dict[str, int] = {}
         self._last: dict[str, float] = {}
 
     async def arm(self, ports: list[str]) -> None:
-        """From now on these ports are guarded, and every other that is told of."""
-        self._counts = {}
-        await output("nft -f -", given=ruleset.guard(ports))
+        """From now on these ports are guarded, and every other that is told of; what is armed stays so."""
+        there = f"table {ruleset.GUARD}" in (await output("nft list tables")).splitlines()
+        if not self._armed or not there:
+            self._counts, self._armed = {}, True
+            await output("nft -f -", given=ruleset.guard(ports))
 
     async def arm_port(self, port: str) -> None:
         """One more, before it joins."""

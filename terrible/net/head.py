@@ -12,7 +12,17 @@ from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface
 
 from terrible.model import HostError
-from terrible.net import bridge, dnsmasq_files, foreign, forwarding, hostnames, listeners, ruleset, subnets
+from terrible.net import (
+    bridge,
+    dnsmasq_files,
+    foreign,
+    forwarding,
+    hostnames,
+    interfaces,
+    listeners,
+    ruleset,
+    subnets,
+)
 from terrible.net.dnsmasq import Dnsmasq, end_leftover
 from terrible.net.joining import Joining
 from terrible.net.links import Links
@@ -30,6 +40,8 @@ SETTLE = 0.05
 of a node asks as soon as it has a carrier, and again only after seconds."""
 LOOK = 10.0
 """Seconds between two looks without a change: what others do to rules and sysctls tells nobody."""
+MEND = 60.0
+"""Seconds between two looks at all of it: a firewall that is loaded anew may flush our tables, too."""
 AGAIN = 1.0
 """Seconds after something went wrong."""
 
@@ -47,6 +59,7 @@ class Head:
         self._joining = Joining(plan, self._wake)
         self._links = Links(EVENTS, self._joining.seen)
         self._turn = asyncio.Lock()
+        self._mend_at = 0.0
         self._keeping: asyncio.Task[None] | None = None
 
     async def up(self, preferred: str = "") -> None:
@@ -59,6 +72,8 @@ class Head:
             if before is not None and (before.bridge, before.mac) != (plan.bridge, plan.mac):
                 await take_down(before)
             await bridge.check(plan)
+            if before is not None and before.forward_chain != (plan.forward_chain or ""):
+                await foreign.close_chains(before.bridge, before.forward_chain or None)
             remember(Applied(plan.bridge, plan.mac, subnet, plan.forward_chain or ""))
             await self._set_up(subnet)
         if self._keeping is None:
@@ -67,12 +82,16 @@ class Head:
         self._wake()
 
     async def _set_up(self, subnet: str) -> None:
-        """In this order: who asks for an address is answered by us alone, and may go out at once."""
+        """In this order: who asks for an address is answered by us alone, and may go out at once.
+
+        Repeated now and then, it mends what others have removed; what is as it should be is not touched.
+        """
         plan, self._subnet = self.plan, subnet
-        await bridge.make(plan, subnet)
+        self._mend_at = asyncio.get_running_loop().time() + MEND
+        new = await bridge.make(plan, subnet)
         await self._joining.arm()
-        await self._way.follow(plan, subnet)
-        await self._dnsmasq.serve(plan, subnet)
+        await self._way.open(plan, subnet)
+        await self._dnsmasq.serve(plan, subnet, anew=new)
         names = dnsmasq_files.fixed(plan, subnet)
         self._names = await hostnames.publish(names, plan.domain, plan.bridge, str(IPv4Interface(subnet).ip))
         await self._joining.look()
@@ -88,6 +107,11 @@ class Head:
             self.plan = before
             self._joining.take(before)
             raise
+
+    async def mend(self) -> None:
+        """Look now at all of it, and put right what others have changed."""
+        async with self._turn:
+            await self._set_up(self._subnet)
 
     async def join(self) -> None:
         """Look now at what has come, as the asker believes that something has."""
@@ -117,9 +141,7 @@ class Head:
             await self._links.changed(pause)
             try:
                 async with self._turn:
-                    await self._joining.look()
-                    self._tell()
-                    await self._way.follow(self.plan, self._subnet)
+                    await self._look()
                 pause, self._failed = LOOK, ""
             except (HostError, OSError) as error:
                 if str(error) != self._failed:
@@ -127,6 +149,16 @@ class Head:
                 pause, self._failed = AGAIN, str(error)
             self._tell()
             await asyncio.sleep(SETTLE)
+
+    async def _look(self) -> None:
+        """At interfaces and routes; at everything where the bridge has gone, and every minute."""
+        gone = not (interfaces.NET / self.plan.bridge).exists()
+        if gone or asyncio.get_running_loop().time() >= self._mend_at:
+            await self._set_up(self._subnet)
+            return
+        await self._joining.look()
+        self._tell()
+        await self._way.follow(self.plan, self._subnet)
 
     def _wake(self) -> None:
         self._links.wake()

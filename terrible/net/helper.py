@@ -99,8 +99,7 @@ class Helper:
         """Have the network as the configuration is now; one that cannot be used leaves it as it was."""
         plan, head = self._load(), self._head
         if head is not None and (head.plan.bridge, head.plan.mac) == (plan.bridge, plan.mac):
-            if plan != head.plan:
-                await head.take(plan)
+            await (head.mend() if plan == head.plan else head.take(plan))
             return
         if head is not None:
             self._head = None

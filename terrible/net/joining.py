@@ -109,6 +109,8 @@ class Joining:
             await self._join(number, interface)
             self._stuck.pop(number, None)
         except ToolError as error:
+            if interfaces.named(self._plan.bridge) is None:
+                raise  # that is no fault of the interface's
             log.warning("%s: %s cannot join: %s", self._names[number], interface.name, error)
             self._stuck[number] = (interface, _now(), f"{interface.name} cannot join the bridge: {error}")
 

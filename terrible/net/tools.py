@@ -29,28 +29,27 @@ async def output(command: str, *more: str, given: str | None = None) -> str:
 
     Words of `command` are parted by spaces; what may hold some is one of `more`.
     """
-    argv = [*command.split(), *more]
-    argv[0] = _program(argv[0])
+    words = [*command.split(), *more]
+    stdin = DEVNULL if given is None else PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=DEVNULL if given is None else PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+            _program(words[0]), *words[1:], stdin=stdin, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
     except OSError as error:
-        raise ToolError(f"{argv[0]} cannot be run: {error.strerror}") from None
+        raise ToolError(f"{words[0]} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(LIMIT):
             said, complaint = await process.communicate(given.encode() if given is not None else None)
     except TimeoutError:
-        raise ToolError(f"{argv[0]} did not end within {LIMIT:g} s") from None
+        raise ToolError(f"{words[0]} did not end within {LIMIT:g} s") from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode:
-        raise ToolError(
-            f"{' '.join(argv[:6])}: {_first_line(complaint) or f'exit code {process.returncode}'}"
-        )
+        why = _first_line(complaint) or f"exit code {process.returncode}"
+        raise ToolError(f"{' '.join(words[:6])}: {why}")
     return said.decode(errors="replace")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -16,8 +15,6 @@ ROUTES = "ip -j -4 route show table all"
 DEFAULT = "ip -j -4 route show default"
 TABLE = Path("/proc/net/route")
 """The main table at the price of a read: whether it is worth asking again."""
-CHECK = 60.0
-"""Seconds after which rules of others are looked at again: nobody tells when they change."""
 
 
 class WayOut:
@@ -27,24 +24,22 @@ class WayOut:
         self.uplink = ""
         self.problem = ""
         self._rules = ""
-        self._checked: tuple[Plan, str, str] | None = None
-        self._due = 0.0
+        self._seen = ""
 
     async def follow(self, plan: Plan, subnet: str) -> None:
-        """Rules and forwarding for the uplink as it is now; nothing is touched that is so already."""
-        now, seen = asyncio.get_running_loop().time(), (plan, subnet, TABLE.read_text())
-        if seen == self._checked and now < self._due:
-            return
-        await self._follow(plan, subnet)
-        self._checked, self._due = seen, now + CHECK
+        """Go on with the uplink as it is now, if a route has changed."""
+        if TABLE.read_text() != self._seen:
+            await self.open(plan, subnet)
 
-    async def _follow(self, plan: Plan, subnet: str) -> None:
+    async def open(self, plan: Plan, subnet: str) -> None:
+        """Rules and forwarding for the uplink as it is now; nothing is touched that is so already."""
+        self._seen = TABLE.read_text()
         routes = await listed(ROUTES)
         uplink = plan.uplink or subnets.uplink(await listed(DEFAULT), plan.bridge)
         numbers = {slot.name: slot.number for slot in plan.slots}
         forwards = {one: addresses.address(subnet, numbers[one.slot]) for one in plan.forwards}
         rules = ruleset.routing(plan.bridge, subnet, uplink, forwards)
-        if rules != self._rules:
+        if rules != self._rules or not await ruleset_is_there():
             await output("nft -f -", given=rules)
             self._rules = rules
         if uplink != self.uplink:
@@ -57,3 +52,8 @@ class WayOut:
         self.problem = blocked or (
             clash and f"{subnet} clashes with {clash} by now; restart to move the cluster"
         )
+
+
+async def ruleset_is_there() -> bool:
+    """Whether nobody has flushed it."""
+    return f"table {ruleset.INET}" in (await output("nft list tables")).splitlines()

@@ -6,7 +6,9 @@ import os
 import signal
 
 from . import snapshot
+from .internet import ADDRESS
 from .lab import Lab
+from .process import until
 from .program import BRIDGE, Program
 from .snapshot import Snapshot
 
@@ -101,4 +103,23 @@ def test_another_bridge_takes_the_place_of_the_old(lab: Lab) -> None:
     assert len(lab.bridged("br8")) == 4
     assert not lab.head.file("/sys/class/net/br7").exists()
     network.do("down")
+    snapshot.unchanged(lab.head, before)
+
+
+def test_what_others_remove_is_put_right_by_up(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.serve()
+    network.do("apply")
+    for number, node in enumerate(lab.nodes, start=1):
+        assert node.dhcp() is not None, number
+    lab.head.run("nft", "delete table inet terrible; delete table bridge terrible")
+    lab.head.ip("address", "flush", "dev", BRIDGE)
+    network.up()
+    assert lab.nodes[0].ping(ADDRESS)
+    lab.head.ip("link", "delete", BRIDGE)
+    network.up()
+    until(lambda: len(lab.bridged()) == 4, why="all are back")
+    assert lab.nodes[0].dhcp() is not None
+    assert lab.nodes[0].ping(ADDRESS)
+    network.down()
     snapshot.unchanged(lab.head, before)
