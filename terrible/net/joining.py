@@ -124,6 +124,7 @@ class Joining:
         )
 
     async def _forget(self, interface: Interface) -> None:
+        self._refused.pop(interface.name, None)
         with suppress(ToolError):  # the table may be gone by now
             await self._guard.forget(interface.name)
 

@@ -95,8 +95,12 @@ def guarded(port: str) -> str:
 
 
 def unguarded(port: str) -> str:
-    """A port has left; another interface may have its name later. Adding makes the deletion succeed."""
-    return f'add element {GUARD} nodes {{ "{port}" }}\ndelete element {GUARD} nodes {{ "{port}" }}\n'
+    """A port has left; another interface may have its name later, and begins without its count.
+
+    Adding makes the deletion succeed.
+    """
+    sets = (f'{GUARD} {name} {{ "{port}" }}\n' for name in ("nodes", _REFUSED))
+    return "".join(f"add element {one}delete element {one}" for one in sets)
 
 
 REFUSED = ("set", *GUARD.split(), _REFUSED)
