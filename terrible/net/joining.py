@@ -108,11 +108,18 @@ class Joining:
         try:
             await self._join(number, interface)
             self._stuck.pop(number, None)
-        except ToolError as error:
+        except (ToolError, OSError) as error:
+            await self._forget(interface)
             if interfaces.named(self._plan.bridge) is None:
                 raise  # that is no fault of the interface's
-            log.warning("%s: %s cannot join: %s", self._names[number], interface.name, error)
-            self._stuck[number] = (interface, _now(), f"{interface.name} cannot join the bridge: {error}")
+            if self._is_the_same(interface):
+                log.warning("%s: %s cannot join: %s", self._names[number], interface.name, error)
+                self._stuck[number] = (interface, _now(), f"{interface.name} cannot join the bridge: {error}")
+
+    def _is_the_same(self, interface: Interface) -> bool:
+        """Whether it still has its name: udev gives another at any moment, and netlink will tell of that."""
+        there = interfaces.named(interface.name)
+        return there is not None and there.index == interface.index
 
     async def _join(self, number: int, interface: Interface) -> None:
         await self._guard.arm_port(interface.name)

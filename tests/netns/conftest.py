@@ -1,4 +1,4 @@
-"""Laboratories: one for each test that changes the head, one for each module of those that only look."""
+"""Laboratories: one for each test that changes the head, and one for all others together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from . import lab as laboratory
 from . import program
-from .lab import Lab, location
+from .lab import Lab
 from .program import Program
 
 TOOLS = (
@@ -64,11 +64,10 @@ def network(_network: Program) -> Program:
 
 
 @pytest.fixture
-def populated(_network: Program) -> Program:
-    """The same with a node in each slot, which all have their lease."""
-    if {there.usb.partition(":")[0] for there in _network.lab.plugged.values()} != set(
-        map(location, range(1, 5))
-    ):
+def populated(_network: Program, request: pytest.FixtureRequest) -> Program:
+    """The same with a node in each slot, which all have their lease; anew where a test has failed."""
+    if not _network.is_populated or request.session.testsfailed != _network.failures:
+        _network.failures = request.session.testsfailed
         _network.reset()
         _network.populate()
     return _network

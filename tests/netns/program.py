@@ -28,6 +28,7 @@ class Program:
     def __init__(self, lab: Lab) -> None:
         self.lab, self.head = lab, lab.head
         self.config = lab.directory / "terrible.toml"
+        self.is_populated, self.failures = False, 0
         self.configure()
 
     def configure(self, top: dict[str, object] | None = None, **net: object) -> None:
@@ -77,6 +78,7 @@ class Program:
 
     def reset(self) -> None:
         """Everything as after the first start, with nothing plugged in."""
+        self.is_populated = False
         for label in list(self.lab.plugged):
             self.lab.unplug(next(node for node in self.lab.nodes if node.label == label))
         self.lab.internet.route("wan0")
@@ -142,6 +144,7 @@ class Program:
             self.has_joined(slot, self.lab.plug(node, slot).name)
         leases = together(partial(node.dhcp, client) for node in self.lab.nodes)
         assert [lease and lease.hostname for lease in leases] == [node.label for node in self.lab.nodes]
+        self.is_populated = True
 
     def has_joined(self, slot: int, name: str) -> None:
         """Wait until this interface is on the bridge, for the kernel and for the helper."""
