@@ -10,6 +10,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from terrible.commands import last_line
@@ -36,6 +37,7 @@ class Dnsmasq:
         self._failed = failed
         self._running: asyncio.Task[None] | None = None
         self._process: Process | None = None
+        self._mend: Callable[[], None] = lambda: None
 
     async def serve(self, plan: Plan, subnet: str, anew: bool) -> None:
         """Have it run with this plan: started, told of new hosts by SIGHUP, or started anew.
@@ -46,6 +48,7 @@ class Dnsmasq:
         names = dnsmasq_files.names(plan, subnet)
         told = write(RUN / "hosts", dnsmasq_files.hosts(plan, subnet))
         told |= write(RUN / "names", dnsmasq_files.names_file(names))
+        self._mend = partial(_mend_leases, plan, subnet)
         if self._running is None or self._running.done():
             await end_leftover()
             self._running = asyncio.create_task(self._keep_running(), name="dnsmasq")
@@ -81,6 +84,7 @@ class Dnsmasq:
 
     async def _run(self) -> str:
         """Run it once; why it ended."""
+        self._mend()
         argv = [
             find("dnsmasq") or "dnsmasq",
             "--keep-in-foreground",
@@ -103,6 +107,15 @@ class Dnsmasq:
             well.cancel()
             self._process = None
             await _end(process)
+
+
+def _mend_leases(plan: Plan, subnet: str) -> None:
+    """While nobody has the file open: what is not sound in it would last for hours."""
+    try:
+        text = LEASES.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return
+    write(LEASES, dnsmasq_files.sound(text, plan, subnet))
 
 
 async def _tail(process: Process) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from terrible.net import addresses
 from terrible.net.plan import Plan
 
 LEASE = "12h"
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,22 @@ def leases(text: str) -> list[Lease]:
     return [lease for line in text.splitlines() if (lease := _lease(line)) is not None]
 
 
+def sound(text: str, plan: Plan, subnet: str) -> str:
+    """A lease file without what would keep a slot from its address: damaged lines, leases of others.
+
+    dnsmasq keeps a fixed address from its owner for as long as somebody else has a lease of it.
+    """
+    where = fixed(plan, subnet)
+    owners = {where[slot.name]: slot.mac for slot in plan.slots}
+    lines = [(line, _lease(line)) for line in text.splitlines()]
+    kept = [line for line, lease in lines if lease and owners.get(lease.address, lease.mac) == lease.mac]
+    return "".join(f"{line}\n" for line in kept)
+
+
 def _lease(line: str) -> Lease | None:
     """`1700000000 02:00:00:00:00:01 10.42.0.11 node1 01:02:…`; `*` is no name."""
     match line.split():
-        case [expires, mac, address, name, *_] if expires.isdecimal():
+        case [expires, mac, address, name, *_] if expires.isdecimal() and _MAC.fullmatch(mac):
             try:
                 ipaddress.IPv4Address(address)
             except ValueError:

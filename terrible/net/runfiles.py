@@ -15,7 +15,7 @@ APPLIED = RUN / "applied.json"
 def write(path: Path, text: str) -> bool:
     """Write it if it says something else; whether it did."""
     try:
-        if path.read_text() == text:
+        if path.read_bytes() == text.encode():
             return False
     except FileNotFoundError:
         pass

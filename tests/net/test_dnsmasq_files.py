@@ -68,3 +68,15 @@ def test_leases_are_read_past_whatever_else_is_there() -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_some_leases(text: str) -> None:
     leases(text)
+
+
+def test_a_lease_of_another_keeps_no_slot_from_its_address() -> None:
+    own = f"1700000000 {SLOT.mac} 10.42.0.12 node2 *"
+    guest = "1700000000 02:aa:00:00:00:09 10.42.0.200 * *"
+    wrong = [
+        "1700000000 02:aa:00:00:00:09 10.42.0.12 x *",
+        "1700000000 02:aa 10.42.0.12 node2 *",
+        "\ufffd\x00",
+    ]
+    text = "\n".join([wrong[0], own, *wrong[1:], guest])
+    assert dnsmasq_files.sound(text, PLAN, "10.42.0.1/24") == f"{own}\n{guest}\n"
