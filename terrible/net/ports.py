@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from terrible.net.interfaces import Interface
 
-MOST_MACS = 1024
-"""A node has one; one that makes them up must not fill our memory."""
+MOST_MACS = 64
+"""Of one port. A node has one; one that makes them up must not fill our memory."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Ports:
         number = next((n for n, interface in self.joined.items() if interface.index == index), None)
         if number is None:
             return None
-        if mac not in self.owners and len(self.owners) >= MOST_MACS:
+        if mac not in self.owners and [*self.owners.values()].count(number) >= MOST_MACS:
             return None
         owner = self.owners.setdefault(mac, number)
         if owner == number:

@@ -60,7 +60,8 @@ def guard(ports: Iterable[str]) -> str:
     """The table `bridge terrible`, anew, armed for these ports; it counts for each of them.
 
     In prerouting, so that the head itself is spared as well. Ports: DHCP server 67 (RFC 2131), DHCPv6 server
-    547 (RFC 8415). The ports of nodes are a set, for `meta ibrname` is missing in kernels without
+    547 (RFC 8415). A tag with VLAN 0, of which there may be several, is only a priority: who receives it takes
+    what is inside for untagged (net/core/dev.c: __netif_receive_skb_core), and no rule sees that far. The ports of nodes are a set, for `meta ibrname` is missing in kernels without
     CONFIG_NFT_BRIDGE_META.
     """
     counted = f"update @{_REFUSED} {{ iifname counter }} drop"
@@ -77,9 +78,10 @@ table {GUARD} {{
     size 4096
   }}
   chain answers {{
-    ether type ip udp sport 67 {counted}
-    ether type ip6 udp sport 547 {counted}
-    ether type ip6 icmpv6 type nd-router-advert {counted}
+    ether type vlan vlan id 0 {counted}
+    ether type 8021ad vlan id 0 {counted}
+    meta l4proto udp udp sport {{ 67, 547 }} {counted}
+    meta l4proto ipv6-icmp icmpv6 type nd-router-advert {counted}
   }}
   chain prerouting {{
     type filter hook prerouting priority dstnat; policy accept;

@@ -8,8 +8,8 @@ import signal
 from . import snapshot
 from .internet import ADDRESS
 from .lab import Lab
-from .process import until
-from .program import BRIDGE, Program
+from .process import together, until
+from .program import BRIDGE, RUN, Program
 from .snapshot import Snapshot
 
 RULES = "add table inet mine; add chain inet mine forward { type filter hook forward priority 5; }"
@@ -78,6 +78,17 @@ def test_down_after_a_kill_leaves_no_trace(lab: Lab) -> None:
         snapshot.unchanged(lab.head, before)
 
 
+def test_down_after_a_start_that_was_killed_leaves_no_trace(lab: Lab) -> None:
+    network, before = ready(lab)
+    starting = lab.head.spawn(*network.command("up"))
+    until(lab.head.file(f"{RUN}/log").exists, why="it is about to start a helper")
+    starting.end(signal.SIGKILL)
+    for pid in network.helpers():
+        os.kill(pid, signal.SIGKILL)
+    network.down()
+    snapshot.unchanged(lab.head, before)
+
+
 def test_a_bridge_of_somebody_else_is_not_touched(lab: Lab) -> None:
     lab.head.ip("link", "add", BRIDGE, "type", "bridge")
     network, before = ready(lab)
@@ -121,5 +132,15 @@ def test_what_others_remove_is_put_right_by_up(lab: Lab) -> None:
     until(lambda: len(lab.bridged()) == 4, why="all are back")
     assert lab.nodes[0].dhcp() is not None
     assert lab.nodes[0].ping(ADDRESS)
+    network.down()
+    snapshot.unchanged(lab.head, before)
+
+
+def test_several_at_once_start_one_helper(lab: Lab) -> None:
+    network, before = ready(lab)
+    done = together([lambda: network.attempt("up")] * 3)
+    assert [code for code, _, _ in done] == [0, 0, 0], done
+    assert len(network.helpers()) == 1
+    assert len(lab.bridged()) == 4
     network.down()
     snapshot.unchanged(lab.head, before)
