@@ -19,8 +19,8 @@ from terrible.net.client import NetHelper
 from terrible.net.head import take_down
 from terrible.net.leases import Leases
 from terrible.net.messages import NetRequest
-from terrible.net.plan import Plan, Standing
-from terrible.net.runfiles import applied
+from terrible.net.plan import RUN, Plan, Standing
+from terrible.net.runfiles import applied, forget
 from terrible.state import State
 
 END = 10.0
@@ -45,6 +45,10 @@ def up(config: Path | None) -> int:
     plan = netplan.trusted(path)
     state = State(load(path, {}).state_directory / "state.json")
     standing = asyncio.run(_up(path, state.subnet))
+    if standing.bridge != plan.bridge:
+        raise HostError(
+            f"another configuration's terrible-net keeps {standing.bridge} here; take it down first"
+        )
     if standing.subnet != state.subnet:
         state.set_subnet(standing.subnet)
     if standing.subnet != plan.subnets[0]:
@@ -69,6 +73,7 @@ async def _up(path: Path, preferred: str) -> Standing:
 def down(config: Path | None) -> int:
     """Take it down without a trace, whoever has set it up and however that has ended."""
     _need_root()
+    _check_whose(config)
     path = lock.directory() / "net.sock"
     running = NetHelper(path)
     if asyncio.run(running.answers()):
@@ -81,11 +86,19 @@ def down(config: Path | None) -> int:
             with helper.own():
                 if (before := applied()) is not None:
                     asyncio.run(take_down(before))
+                forget()
                 return 0
         except HostError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def _check_whose(config: Path | None) -> None:
+    """A configuration that is named says which network is meant."""
+    before = applied()
+    if config is not None and before is not None and netplan.plan(load(config)).bridge != before.bridge:
+        raise HostError(f"{before.bridge} was set up with another configuration; name that, or none")
 
 
 def show(config: Path | None) -> int:
@@ -109,9 +122,12 @@ def show(config: Path | None) -> int:
 
 
 async def _standing() -> Standing:
-    """What a helper says, if there is one that talks to us."""
+    """What a helper says, if there is one."""
+    path = lock.directory() / "net.sock"
+    if RUN.exists() and os.geteuid() != 0 and not os.access(path, os.W_OK):
+        raise HostError("only root and the user terrible may ask terrible-net; run this with sudo")
     try:
-        async for standing in NetHelper(lock.directory() / "net.sock").watch():
+        async for standing in NetHelper(path).watch():
             return standing
     except HostError:
         pass

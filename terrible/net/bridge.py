@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 from terrible.model import HostError
 from terrible.net import interfaces
@@ -13,6 +14,7 @@ from terrible.net.tools import ToolError, listed, output
 
 log = logging.getLogger(__name__)
 
+IPV6 = Path("/proc/sys/net/ipv6/conf")
 MTUS = RUN / "mtus.json"
 
 
@@ -27,18 +29,19 @@ async def check(plan: Plan) -> None:
         raise HostError(f"{plan.bridge} is there and not ours; set another name as bridge under [net]")
 
 
-async def make(plan: Plan, subnet: str) -> bool:
-    """Have the bridge with its address; whether it is a new one."""
+async def make(plan: Plan, subnet: str) -> None:
+    """Have the bridge with its address. No node is to be the head's router for IPv6."""
     bridge = plan.bridge
-    new = await _link(bridge) is None
-    if new:
+    if await _link(bridge) is None:
         how = f"address {plan.mac} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0"
         await output(f"ip link add name {bridge} {how}")
     else:
         await output(f"ip link set dev {bridge} mtu {plan.mtu} type bridge stp_state 0 forward_delay 0")
     await _address(bridge, subnet)
+    advertisements = IPV6 / bridge / "accept_ra"
+    if advertisements.exists():
+        advertisements.write_text("0")
     await output(f"ip link set dev {bridge} up")
-    return new
 
 
 async def _address(bridge: str, subnet: str) -> None:

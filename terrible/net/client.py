@@ -23,6 +23,8 @@ ANSWER = 30.0
 START = 20.0
 """Seconds for a helper to listen; Python alone takes several on an ARMv6 head."""
 
+RIVAL = 30
+"""Tenths of a second for one that somebody else has started in the same moment."""
 LOG = RUN / "log"
 """Of a helper that no unit started."""
 
@@ -40,7 +42,18 @@ class NetHelper:
     async def ensure(self) -> None:
         """Have somebody listen."""
         if self._config is not None and not await self.answers():
-            self._own = await asyncio.to_thread(start, self._config, self._path, LOG)
+            try:
+                self._own = await asyncio.to_thread(start, self._config, self._path, LOG)
+            except HostError:
+                if not await self._answers_soon():  # unless somebody else was starting one as well
+                    raise
+
+    async def _answers_soon(self) -> bool:
+        for _ in range(RIVAL):
+            if await self.answers():
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     async def apply(self, preferred: str) -> str:
         """Have the network up, in the preferred subnet if that is free; the one it became."""
@@ -62,7 +75,9 @@ class NetHelper:
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 try:
                     writer.write(messages.ask(request))
-                    return messages.answer(await reader.readline())
+                    if not (line := await reader.readline()):
+                        raise HostError(f"terrible-net at {self._path} ended without an answer; see its log")
+                    return messages.answer(line)
                 finally:
                     writer.close()
         except Refused as error:

@@ -71,15 +71,17 @@ class Dnsmasq:
                 self._process.send_signal(number)
 
     async def _keep_running(self) -> None:
-        failures = 0
+        failures, told = 0, ""
         now = asyncio.get_running_loop().time
         while True:
             began = now()
             said = await self._run()
             failures = 0 if now() - began > LONG else failures + 1
-            if failures > 1:
-                self._failed(f"dnsmasq does not run: {said}")
-            log.warning("dnsmasq has ended: %s", said)
+            if said != told:
+                log.warning("dnsmasq has ended: %s", said)
+                if failures > 1:
+                    self._failed(f"dnsmasq does not run: {said}")
+            told = said if failures > 1 else ""
             await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
 
     async def _run(self) -> str:

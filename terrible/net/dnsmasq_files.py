@@ -37,7 +37,6 @@ def configuration(plan: Plan, subnet: str, run: Path) -> str:
         f"addn-hosts={run / 'names'}",
         f"domain={plan.domain}",
         f"local=/{plan.domain}/",
-        f"local=/{_reverse(head.network)}/",
         "expand-hosts",
         "domain-needed",
         f"dhcp-range={guests},{head.netmask},{LEASE}",
@@ -50,6 +49,8 @@ def configuration(plan: Plan, subnet: str, run: Path) -> str:
         "dhcp-authoritative",
         "no-ping",
     ]
+    if head.network.prefixlen % 8 == 0:  # a larger zone would hide names of other networks
+        lines.append(f"local=/{_reverse(head.network)}/")
     if plan.mtu != 1500:
         lines.append(f"dhcp-option=option:mtu,{plan.mtu}")
     return "\n".join(lines) + "\n"
@@ -106,6 +107,6 @@ def _lease(line: str) -> Lease | None:
 
 
 def _reverse(network: ipaddress.IPv4Network) -> str:
-    """The zone of the network's reverse names; of the whole octets where its prefix is none."""
+    """The zone of the reverse names of a network whose prefix is whole octets."""
     octets = str(network.network_address).split(".")[: network.prefixlen // 8]
     return ".".join([*reversed(octets), "in-addr.arpa"])

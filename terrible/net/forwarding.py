@@ -46,7 +46,7 @@ def _kept() -> dict[str, str]:
     """What `ip_forward` said when an uplink's own forwarding was switched on, by the uplink."""
     try:
         return {str(uplink): str(value) for uplink, value in json.loads(KEPT.read_text()).items()}
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, AttributeError):
         return {}
 
 

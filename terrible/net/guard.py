@@ -28,6 +28,10 @@ class Guard:
             self._counts, self._armed = {}, True
             await output("nft -f -", given=ruleset.guard(ports))
 
+    def distrust(self) -> None:
+        """Somebody may have changed our rules: load them anew, whatever they say."""
+        self._armed = False
+
     async def arm_port(self, port: str) -> None:
         """One more, before it joins."""
         await output("nft -f -", given=ruleset.guarded(port))

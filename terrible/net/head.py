@@ -53,13 +53,15 @@ class Head:
         self.plan, self._told = plan, told
         self.standing = Standing()
         self._subnet = self._names = ""
-        self._failed = self._dnsmasq_problem = ""
+        self._failed = self._dnsmasq_problem = self._nameless = ""
         self._dnsmasq = Dnsmasq(self._dnsmasq_failed)
         self._way = WayOut()
         self._joining = Joining(plan, self._wake)
         self._links = Links(EVENTS, self._joining.seen)
         self._turn = asyncio.Lock()
         self._mend_at = 0.0
+        self._bound = 0
+        self._applied: Applied | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     async def up(self, preferred: str = "") -> None:
@@ -74,9 +76,10 @@ class Head:
             await bridge.check(plan)
             if before is not None and before.forward_chain != (plan.forward_chain or ""):
                 await foreign.close_chains(before.bridge, before.forward_chain or None)
-            remember(Applied(plan.bridge, plan.mac, subnet, plan.forward_chain or ""))
+            self._applied = Applied(plan.bridge, plan.mac, subnet, plan.forward_chain or "")
+            remember(self._applied)
             await self._set_up(subnet)
-        if self._keeping is None:
+        if self._keeping is None or self._keeping.done():
             self._links.open()
             self._keeping = asyncio.create_task(self._keep(), name="network")
         self._wake()
@@ -87,15 +90,32 @@ class Head:
         Repeated now and then, it mends what others have removed; what is as it should be is not touched.
         """
         plan, self._subnet = self.plan, subnet
-        self._mend_at = asyncio.get_running_loop().time() + MEND
-        new = await bridge.make(plan, subnet)
+        await bridge.make(plan, subnet)
         await self._joining.arm()
         await self._way.open(plan, subnet)
-        await self._dnsmasq.serve(plan, subnet, anew=new)
-        names = dnsmasq_files.fixed(plan, subnet)
-        self._names = await hostnames.publish(names, plan.domain, plan.bridge, str(IPv4Interface(subnet).ip))
+        await self._serve(plan, subnet)
+        await self._publish(plan, subnet)
         await self._joining.look()
+        self._mend_at = asyncio.get_running_loop().time() + MEND
         self._tell()
+
+    async def _serve(self, plan: Plan, subnet: str) -> None:
+        """Whatever has happened to the bridge: dnsmasq binds its sockets to the one that is there now."""
+        there = interfaces.named(plan.bridge)
+        index = there.index if there else 0
+        await self._dnsmasq.serve(plan, subnet, anew=index != self._bound)
+        self._bound = index
+
+    async def _publish(self, plan: Plan, subnet: str) -> None:
+        """A head whose hosts file cannot be written has a network all the same."""
+        names, address = dnsmasq_files.fixed(plan, subnet), str(IPv4Interface(subnet).ip)
+        try:
+            self._names, self._nameless = (
+                await hostnames.publish(names, plan.domain, plan.bridge, address),
+                "",
+            )
+        except HostError as error:
+            self._names, self._nameless = "", str(error)
 
     async def take(self, plan: Plan) -> None:
         """A changed configuration for the same bridge."""
@@ -111,6 +131,8 @@ class Head:
     async def mend(self) -> None:
         """Look now at all of it, and put right what others have changed."""
         async with self._turn:
+            self._way.distrust()
+            self._joining.distrust()
             await self._set_up(self._subnet)
 
     async def join(self) -> None:
@@ -129,7 +151,7 @@ class Head:
         async with self._turn:
             await self._joining.stop()
             await self._dnsmasq.stop()
-            if (before := applied()) is not None:
+            if (before := applied() or self._applied) is not None:
                 await take_down(before)
 
     # -- while it is up -------------------------------------------------------------------------------
@@ -143,10 +165,11 @@ class Head:
                 async with self._turn:
                     await self._look()
                 pause, self._failed = LOOK, ""
-            except (HostError, OSError) as error:
+            except Exception as error:
                 if str(error) != self._failed:
-                    log.warning("%s", error)
-                pause, self._failed = AGAIN, str(error)
+                    log.warning("%s", error, exc_info=not isinstance(error, HostError | OSError))
+                pause, self._failed = AGAIN, str(error) or type(error).__name__
+                self._mend_at = 0.0  # all of it again, not only a look
             self._tell()
             await asyncio.sleep(SETTLE)
 
@@ -170,7 +193,7 @@ class Head:
         self._wake()
 
     def _tell(self) -> None:
-        problems = [self._failed, self._dnsmasq_problem, self._way.problem]
+        problems = [self._failed, self._dnsmasq_problem, self._way.problem, self._nameless]
         standing = Standing(
             self._subnet,
             self.plan.bridge,
@@ -208,6 +231,7 @@ async def take_down(before: Applied) -> None:
 async def _failure(step: Awaitable[object]) -> str:
     try:
         await step
-    except (HostError, OSError) as error:
-        return str(error)
+    except Exception as error:
+        log.warning("%s", error, exc_info=not isinstance(error, HostError | OSError))
+        return str(error) or type(error).__name__
     return ""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TextIO
 
 from terrible.model import HostError
-from terrible.net import messages
-from terrible.net.head import Head
+from terrible.net import bridge, messages
+from terrible.net.head import Head, take_down
 from terrible.net.messages import NetRequest
 from terrible.net.plan import RUN, Plan, Standing
 from terrible.net.runfiles import applied
@@ -54,13 +54,22 @@ class Helper:
             await self._over.wait()
         finally:
             server.close()
-            if self._head is not None:
-                await self._head.down()
+            async with self._turn:
+                self._over.set()
+                await self._end()
+
+    async def _end(self) -> None:
+        """The network is down afterwards, also one of an earlier helper that could not be carried on."""
+        head, self._head = self._head, None
+        if head is not None:
+            await head.down()
+        elif (before := applied()) is not None:
+            await take_down(before)
 
     async def _resume(self, subnet: str) -> None:
         try:
             await self._apply(subnet)
-        except HostError as error:
+        except (HostError, OSError) as error:
             log.warning("what an earlier terrible-net has set up cannot be carried on: %s", error)
 
     # -- requests ---------------------------------------------------------------------------------
@@ -74,7 +83,7 @@ class Helper:
             if request.op == "watch":
                 await self._watch(reader, writer)
             else:
-                writer.write(messages.done(await self._do(request)))
+                writer.write(messages.done(await self._done(request)))
                 await writer.drain()
         except (Refused, HostError) as error:
             writer.write(messages.refusal(str(error)))
@@ -83,9 +92,17 @@ class Helper:
         finally:
             writer.close()
 
+    async def _done(self, request: NetRequest) -> Standing:
+        try:
+            return await self._do(request)
+        except OSError as error:  # a full /run, say: the caller has to know
+            raise HostError(str(error)) from error
+
     async def _do(self, request: NetRequest) -> Standing:
         """One at a time; the standing afterwards."""
         async with self._turn:
+            if self._over.is_set():
+                raise Refused("the network is going down")
             match request.op:
                 case "apply" | "reload":
                     await self._apply(request.prefer)
@@ -102,6 +119,7 @@ class Helper:
             await (head.mend() if plan == head.plan else head.take(plan))
             return
         if head is not None:
+            await bridge.check(plan)  # before the old one is down for it
             self._head = None
             await head.down()
         self._head = Head(plan, self._tell)
@@ -120,9 +138,7 @@ class Helper:
         await self._head.join()
 
     async def _down(self) -> None:
-        head, self._head = self._head, None
-        if head is not None:
-            await head.down()
+        await self._end()
         self._over.set()
 
     # -- watchers -----------------------------------------------------------------------------------
@@ -133,7 +149,7 @@ class Helper:
             raise Refused(f"{WATCHERS} are watching already")
         queue: asyncio.Queue[Standing] = asyncio.Queue()
         self._watchers.add(queue)
-        gone = asyncio.create_task(reader.read(), name="watcher")
+        gone = asyncio.create_task(reader.read(1), name="watcher")
         standing = self._head.standing if self._head else Standing()
         try:
             while not gone.done():

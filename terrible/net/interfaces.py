@@ -14,6 +14,8 @@ from terrible.usb.identify import is_gadget
 
 USB = Path("/sys/bus/usb/devices")
 NET = Path("/sys/class/net")
+_IFF_UP = 1
+"""linux/if.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Interface:
     mac: str
     bridge: str
     carrier: bool
+    up: bool = True
 
 
 def at(location: Location) -> Interface | None:
@@ -58,7 +61,9 @@ def _read(path: Path) -> Interface:
     index = int((path / "ifindex").read_text())
     mac = (path / "address").read_text().strip()
     master = path / "brport" / "bridge"
-    return Interface(path.name, index, mac, master.resolve().name if master.exists() else "", _carrier(path))
+    bridge = master.resolve().name if master.exists() else ""
+    up = bool(int((path / "flags").read_text(), 16) & _IFF_UP)
+    return Interface(path.name, index, mac, bridge, _carrier(path), up)
 
 
 def _carrier(path: Path) -> bool:

@@ -26,6 +26,7 @@ class Joining:
 
     def __init__(self, plan: Plan, changed: Callable[[], None]) -> None:
         self._changed = changed
+        self._plan = plan
         self._guard = Guard()
         self._ports = Ports()
         self._expelled: list[Interface] = []
@@ -38,8 +39,14 @@ class Joining:
 
     def take(self, plan: Plan) -> None:
         """Another plan for the same bridge; interfaces of slots that are gone leave at the next look."""
+        self._again = plan.mtu != self._plan.mtu
         self._plan = plan
         self._names = {slot.number: slot.name for slot in plan.slots}
+        self._ports.own = {slot.number: slot.mac for slot in plan.slots}
+
+    def distrust(self) -> None:
+        """Somebody may have changed the guard."""
+        self._guard.distrust()
 
     async def arm(self) -> None:
         """Arm the guard, for what is on the bridge already too."""
@@ -56,10 +63,13 @@ class Joining:
             await self._take_off(gone)
         self._stuck = {number: stuck for number, stuck in self._stuck.items() if number in present}
         for number, interface in sorted(present.items()):
-            if self._is_not_as_joined(number, interface):
+            if self._is_not_as_joined(number, interface) or (self._again and number in self._ports.joined):
                 await self._forget(self._ports.joined.pop(number))
+            if number in self._ports.kept_off and interface.bridge == self._plan.bridge:
+                await self._take_off(interface)
             if self._ports.may_join(number, interface, self._names):
                 await self._try_to_join(number, interface)
+        self._again = False
         await self._count()
 
     def seen(self, event: Seen) -> None:
@@ -96,9 +106,10 @@ class Joining:
     # -- one interface ------------------------------------------------------------------------------
 
     def _is_not_as_joined(self, number: int, interface: Interface) -> bool:
-        """Renamed by udev, or taken off the bridge by somebody."""
+        """Renamed by udev, or taken off the bridge or set down by somebody."""
         joined = self._ports.joined.get(number)
-        return joined is not None and (joined.name != interface.name or interface.bridge != self._plan.bridge)
+        as_joined = interface.bridge == self._plan.bridge and interface.up
+        return joined is not None and (joined.name != interface.name or not as_joined)
 
     async def _try_to_join(self, number: int, interface: Interface) -> None:
         """One that cannot join holds nobody up; it is tried again when it has changed, and now and then."""
@@ -122,6 +133,7 @@ class Joining:
         return there is not None and there.index == interface.index
 
     async def _join(self, number: int, interface: Interface) -> None:
+        await self.arm()  # somebody may have flushed it
         await self._guard.arm_port(interface.name)
         await bridge.join(interface.name, self._plan)
         self._ports.joined[number] = interface

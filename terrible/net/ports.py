@@ -2,7 +2,8 @@
 
 Two nodes with the same MAC (cloned cards, no command line of their own) would take each other's frames:
 whoever came first stays, the other is kept off until the first has left. A gadget's MAC is seen with its
-first frame, so the second may be on the bridge for as long as that takes.
+first frame, so the second may be on the bridge for as long as that takes. Only a slot's own MAC, which
+anybody can work out, is its own whoever came first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ MOST_MACS = 64
 class Ports:
     """By slot number: the interfaces that have joined, the MACs behind them, who is kept off and why."""
 
+    own: Mapping[int, str] = field(default_factory=dict)
+    """The MAC that the boot files of a slot give its gadget."""
     joined: dict[int, Interface] = field(default_factory=dict)
     owners: dict[str, int] = field(default_factory=dict)
     kept_off: dict[int, tuple[int, str, str]] = field(default_factory=dict)
@@ -37,7 +40,7 @@ class Ports:
             self.owners = {mac: owner for mac, owner in self.owners.items() if owner != number}
         for number, (index, mac, _) in list(self.kept_off.items()):
             here = present.get(number)
-            if here is None or here.index != index or not self._held(mac, number):
+            if here is None or here.index != index or (mac and not self._held(mac, number)):
                 del self.kept_off[number]
         return gone
 
@@ -57,10 +60,16 @@ class Ports:
         if number is None:
             return None
         if mac not in self.owners and [*self.owners.values()].count(number) >= MOST_MACS:
-            return None
+            self.kept_off[number] = (index, "", "it makes up MACs and is kept off the bridge")
+            return self.joined.pop(number)
         owner = self.owners.setdefault(mac, number)
         if owner == number:
             return None
+        if self.own.get(number) == mac:  # whoever used it before is the impostor
+            self.owners[mac] = number
+            there = self.joined.pop(owner, None)
+            self._keep_off(owner, there.index if there else 0, mac, names[number])
+            return there
         self._keep_off(number, index, mac, names[owner])
         return self.joined.pop(number)
 

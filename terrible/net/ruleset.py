@@ -29,8 +29,8 @@ def removal(*tables: str) -> str:
 
 def routing(bridge: str, subnet: str, uplink: str, forwards: Mapping[Forward, str]) -> str:
     """The table `inet terrible`, anew; `forwards` leads each forward to an address."""
-    network = ipaddress.IPv4Interface(subnet).network
-    out = f'iifname "{bridge}" oifname "{uplink}" accept' if uplink else ""
+    head, network = ipaddress.IPv4Interface(subnet).ip, ipaddress.IPv4Interface(subnet).network
+    out = f'iifname "{bridge}" oifname "{uplink}" ip saddr {network} accept' if uplink else ""
     back = f'iifname "{uplink}" oifname "{bridge}" ct state established,related accept' if uplink else ""
     nat = f'ip saddr {network} oifname "{uplink}" masquerade' if uplink else ""
     return f"""{removal(INET)}
@@ -43,6 +43,10 @@ table {INET} {{
     iifname "{uplink or "lo"}" oifname "{bridge}" ct status dnat accept
     iifname "{bridge}" drop
     oifname "{bridge}" drop
+  }}
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    {f'iifname "{uplink}" ip daddr {head} drop' if uplink else ""}
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
@@ -59,10 +63,11 @@ table {INET} {{
 def guard(ports: Iterable[str]) -> str:
     """The table `bridge terrible`, anew, armed for these ports; it counts for each of them.
 
-    In prerouting, so that the head itself is spared as well. Ports: DHCP server 67 (RFC 2131), DHCPv6 server
-    547 (RFC 8415). A tag with VLAN 0, of which there may be several, is only a priority: who receives it takes
-    what is inside for untagged (net/core/dev.c: __netif_receive_skb_core), and no rule sees that far. The ports of nodes are a set, for `meta ibrname` is missing in kernels without
-    CONFIG_NFT_BRIDGE_META.
+    In prerouting, so that the head itself is spared as well. Ports: DHCP server 67 and client 68 (RFC 2131),
+    DHCPv6 server 547 and client 546 (RFC 8415): clients look at their own alone. A tag with VLAN 0, of which
+    there may be several, is only a priority: who receives it takes what is inside for untagged
+    (net/core/dev.c: __netif_receive_skb_core), and no rule sees that far. The ports of nodes are a set, for
+    `meta ibrname` is missing in kernels without CONFIG_NFT_BRIDGE_META.
     """
     counted = f"update @{_REFUSED} {{ iifname counter }} drop"
     elements = ", ".join(f'"{port}"' for port in ports)
@@ -81,6 +86,7 @@ table {GUARD} {{
     ether type vlan vlan id 0 {counted}
     ether type 8021ad vlan id 0 {counted}
     meta l4proto udp udp sport {{ 67, 547 }} {counted}
+    meta l4proto udp udp dport {{ 68, 546 }} {counted}
     meta l4proto ipv6-icmp icmpv6 type nd-router-advert {counted}
   }}
   chain prerouting {{

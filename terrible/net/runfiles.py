@@ -49,6 +49,6 @@ def applied() -> Applied | None:
 
 def forget() -> None:
     """All of it is taken down: nothing of what was written is of use any more."""
-    for path in RUN.iterdir():
+    for path in RUN.glob("*"):
         if path.name != "lock":
             path.unlink(missing_ok=True)

@@ -26,6 +26,10 @@ class WayOut:
         self._rules = ""
         self._seen = ""
 
+    def distrust(self) -> None:
+        """Somebody may have changed our rules: load them anew, whatever they say."""
+        self._rules = ""
+
     async def follow(self, plan: Plan, subnet: str) -> None:
         """Go on with the uplink as it is now, if a route has changed."""
         if TABLE.read_text() != self._seen:

@@ -79,6 +79,19 @@ def test_ports_of_others_are_nobody_s_business() -> None:
 
 def test_a_node_that_makes_up_macs_fills_no_memory() -> None:
     ports = joined(Ports(), node1=interface(1))
-    for number in range(5000):
-        ports.seen(1, f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}", NAMES)
+    expelled = [
+        ports.seen(1, f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}", NAMES) for number in range(5000)
+    ]
     assert len(ports.owners) <= MOST_MACS
+    assert [one for one in expelled if one] == [interface(1)]
+    ports.left({1: interface(1)})
+    assert not ports.may_join(1, interface(1), NAMES), "not as the same that it was"
+
+
+def test_nobody_keeps_a_slot_off_by_using_its_mac_first() -> None:
+    ports = joined(Ports(own={2: CLONE}), node1=interface(1))
+    assert ports.seen(1, CLONE, NAMES) is None
+    joined(ports, node2=interface(2))
+    assert ports.seen(2, CLONE, NAMES) == interface(1), "the impostor leaves"
+    assert 2 in ports.joined
+    assert "node2" in ports.kept_off[1][2]

@@ -13,7 +13,7 @@ from .lab import Lab, address
 from .program import Program
 
 LONG = os.environ.get("LONG") == "1"
-KILLS, SECONDS = (100, 3600.0) if LONG else (1000, 25.0)
+KILLS, SECONDS = (100, 3600.0) if LONG else (1000, 20.0)
 """As many as fit."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from . import snapshot
 from .program import SOCKET, Program
 
-SECONDS = 30.0 if os.environ.get("LONG") == "1" else 3.0
+SECONDS = 30.0 if os.environ.get("LONG") == "1" else 2.0
 OPS: list[object] = [
     "apply",
     "reload",

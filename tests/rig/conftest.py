@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -20,8 +20,14 @@ from . import image, namespace
 from .hub import EmulatedHub
 from .machine import Machine
 from .packages import UnavailableError
+from .remote import GuestError
 
 T = TypeVar("T")
+BOUND = (
+    "( for i in /sys/bus/usb/devices/1-1.*:1.0; do"
+    ' [ "$(cat $i/bInterfaceClass 2>/dev/null)" != e0 ] || [ -d $i/net ] || exit 1; done )'
+)
+"""No gadget is in the middle of being bound by rndis_host."""
 
 
 @dataclass
@@ -63,7 +69,7 @@ def namespaces() -> None:
 @pytest.fixture
 def rig(_booted: Rig) -> Iterator[Rig]:
     yield _booted
-    _booted.run(_tidy(_booted))
+    _booted.run(_tidy(_booted), limit=300)
 
 
 @pytest.fixture
@@ -92,6 +98,8 @@ def broker(rig: Rig, tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 async def _tidy(rig: Rig) -> None:
+    with suppress(GuestError):
+        await rig.head.until(BOUND, timeout=10)
     for port in list(rig.hub.pis):
         rig.hub.remove(port)
     for port, on in rig.head.powered.items():
@@ -99,7 +107,7 @@ async def _tidy(rig: Rig) -> None:
             await rig.head.run(["uhubctl", "-l", "1-1", "-p", str(port), "-a", "on"])
     # QEMU completes no transfer to a device that has left (a real controller fails it in milliseconds): one
     # that leaves while rndis_host binds holds the hub's worker for ten control timeouts of 5 s.
-    await rig.head.until("! ls -d /sys/bus/usb/devices/1-1.*", timeout=80)
+    await rig.head.until("! ls -d /sys/bus/usb/devices/1-1.*", timeout=240)
     rig.hub.check()
 
 

@@ -24,7 +24,7 @@ from .test_rig import DEVICES
 pytestmark = pytest.mark.rig
 
 PORTS = (1, 2, 3, 4)
-MORE = tuple(f"more{number}.img" for number in range(12))
+MORE = tuple(f"more{number}.img" for number in range(40))
 """So many further files that the others are still being served when a port is cut and given back."""
 RESET = """
 import signal, usb1
