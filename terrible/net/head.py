@@ -77,7 +77,6 @@ class Head:
             if before is not None and before.forward_chain != (plan.forward_chain or ""):
                 await foreign.close_chains(before.bridge, before.forward_chain or None)
             self._applied = Applied(plan.bridge, plan.mac, subnet, plan.forward_chain or "")
-            remember(self._applied)
             await self._set_up(subnet)
         if self._keeping is None or self._keeping.done():
             self._links.open()
@@ -90,6 +89,8 @@ class Head:
         Repeated now and then, it mends what others have removed; what is as it should be is not touched.
         """
         plan, self._subnet = self.plan, subnet
+        if self._applied is not None:
+            remember(self._applied)
         await bridge.make(plan, subnet)
         await self._joining.arm()
         await self._way.open(plan, subnet)

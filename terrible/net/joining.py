@@ -135,8 +135,12 @@ class Joining:
     async def _join(self, number: int, interface: Interface) -> None:
         await self.arm()  # somebody may have flushed it
         await self._guard.arm_port(interface.name)
-        await bridge.join(interface.name, self._plan)
-        self._ports.joined[number] = interface
+        self._ports.joined[number] = interface  # first: the bridge may tell of its MAC before `ip` has ended
+        try:
+            await bridge.join(interface.name, self._plan)
+        except BaseException:
+            self._ports.joined.pop(number, None)
+            raise
         log.info("%s: %s has joined %s", self._names[number], interface.name, self._plan.bridge)
         self._asked[number] = asyncio.create_task(
             self._ask(number, interface.name), name=f"ask {interface.name}"
