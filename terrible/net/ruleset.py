@@ -85,9 +85,9 @@ table {GUARD} {{
   chain answers {{
     ether type vlan vlan id 0 {counted}
     ether type 8021ad vlan id 0 {counted}
-    meta l4proto udp udp sport {{ 67, 547 }} {counted}
-    meta l4proto udp udp dport {{ 68, 546 }} {counted}
-    meta l4proto ipv6-icmp icmpv6 type nd-router-advert {counted}
+    udp sport {{ 67, 547 }} {counted}
+    udp dport {{ 68, 546 }} {counted}
+    icmpv6 type nd-router-advert {counted}
   }}
   chain prerouting {{
     type filter hook prerouting priority dstnat; policy accept;
