@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from terrible.net import ruleset
-from terrible.net.tools import output
+from terrible.net.tools import has_table, output
 
 LOOK = 15.0
 """Seconds between two looks at the counters."""
@@ -23,8 +23,7 @@ class Guard:
 
     async def arm(self, ports: list[str]) -> None:
         """From now on these ports are guarded, and every other that is told of; what is armed stays so."""
-        there = f"table {ruleset.GUARD}" in (await output("nft list tables")).splitlines()
-        if not self._armed or not there:
+        if not self._armed or not await has_table(ruleset.GUARD):
             self._counts, self._armed = {}, True
             await output("nft -f -", given=ruleset.guard(ports))
 

@@ -75,6 +75,11 @@ def need() -> None:
         _program(name)
 
 
+async def has_table(table: str) -> bool:
+    """Whether nft has this table, `family name`: a firewall that is loaded anew flushes everybody's."""
+    return f"table {table}" in (await output("nft list tables")).splitlines()
+
+
 async def listed(command: str) -> list[dict[str, Any]]:
     """What `ip -j …` prints, a dictionary for each entry; it prints nothing where there is none."""
     text = await output(command)

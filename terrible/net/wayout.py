@@ -7,7 +7,7 @@ from pathlib import Path
 
 from terrible.net import addresses, foreign, forwarding, ruleset, subnets
 from terrible.net.plan import Plan
-from terrible.net.tools import listed, output
+from terrible.net.tools import has_table, listed, output
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class WayOut:
         numbers = {slot.name: slot.number for slot in plan.slots}
         forwards = {one: addresses.address(subnet, numbers[one.slot]) for one in plan.forwards}
         rules = ruleset.routing(plan.bridge, subnet, uplink, forwards)
-        if rules != self._rules or not await ruleset_is_there():
+        if rules != self._rules or not await has_table(ruleset.INET):
             await output("nft -f -", given=rules)
             self._rules = rules
         if uplink != self.uplink:
@@ -56,8 +56,3 @@ class WayOut:
         self.problem = blocked or (
             clash and f"{subnet} clashes with {clash} by now; restart to move the cluster"
         )
-
-
-async def ruleset_is_there() -> bool:
-    """Whether nobody has flushed it."""
-    return f"table {ruleset.INET}" in (await output("nft list tables")).splitlines()
