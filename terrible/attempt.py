@@ -40,7 +40,8 @@ class Attempt:
         self, slot: Slot, number: int, standing: Standing, complained: Callable[[Problem], None]
     ) -> None:
         self.slot = slot
-        self.transcript = Transcript(slot.name, number, time.time())
+        # in whole milliseconds like a state's `since`: what came first must also read as first
+        self.transcript = Transcript(slot.name, number, round(time.time(), 3))
         self.addresses: tuple[str, ...] = ()
         self._standing, self._complained = standing, complained
         self._now = asyncio.get_running_loop().time
