@@ -267,13 +267,18 @@ class NetworkNews:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asks for. `slots` as written (`node[1-3]`, `all`); a plain word has no `id`."""
+    """What somebody asks for. `slots` as written (`node[1-3]`, `all`); a plain word has no `id`.
+
+    `reply_to` and `correlation` are where and how the one who asked wants the answers, if not as usual.
+    """
 
     verb: str
     slots: str
     action: str = ""
     force: bool = False
     id: str | None = None
+    reply_to: str = ""
+    correlation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A broker and how to enter it. `ca_file` None means the certificates that the system trusts."""
+    """A broker and how to enter it. `ca_file` None means the certificates that the system trusts.
+
+    `cert_file` and `key_file` are those of a client that shows a certificate; the key may be in the first.
+    """
 
     host: str
     port: int
@@ -18,6 +21,8 @@ class BrokerAddress:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
 
     def __str__(self) -> str:
         """As a log may show it: without user and password."""

@@ -6,9 +6,10 @@ arrives can raise, and nothing is remembered of it but the last few ids.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -23,11 +24,18 @@ LARGEST = 64 * 1024
 VERBS = frozenset({"power", "boot", "release", "probe", "transcript", "status", "flash"})
 _WORDS = {b"on": "on", b"off": "off", b"cycle": "cycle"}
 _REMEMBERED = 1024
+_CORRELATION = 256
+"""Bytes of MQTT 5's correlation data that are sent back; with more there is none."""
+AHEAD = 86400.0
+"""Seconds that a request from a bridge may be good for: else one could lie about and act days later."""
 _ID = StringConstraints(min_length=1, max_length=64, pattern=r"^[ -~]+$")
 
 
 class Command(BaseModel):
-    """`request/<verb>`. `slots` as people write them, or a list of such; only `status` may omit it."""
+    """`request/<verb>`. `slots` as people write them, or a list of such; only `status` may omit it.
+
+    `expires` is the Unix time after which it is refused; what comes by `remote/request/<verb>` must have one.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -36,15 +44,31 @@ class Command(BaseModel):
     slots: str | list[str] = ""
     action: Literal["", "on", "off", "cycle"] = ""
     force: bool = False
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What arrived. `retained` as it was published, where the broker tells; the last two are MQTT 5's."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    reply_to: str = ""
+    correlation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why nothing is done: the request as far as it was understood (`id` empty if unreadable)."""
+    """Why nothing is done: the request as far as it was understood (`id` empty if unreadable).
+
+    `reason` is what it is counted as.
+    """
 
     request: Request
     code: str
     message: str
+    reason: str = "malformed"
 
 
 class Commands:
@@ -55,24 +79,34 @@ class Commands:
         self._topics = topics
         self._answered: dict[str, None] = {}
 
-    def read(self, topic: str, payload: bytes, retained: bool) -> Request | Refusal | None:
-        """What a message asks for; None where it is to be ignored without a word."""
-        parsed = self._topics.parse(topic)
+    def read(self, message: Message, now: float) -> Request | Refusal | None:
+        """What a message asks for at this Unix time; None where it is to be ignored without a word."""
+        parsed = self._topics.parse(message.topic)
         if parsed is None or parsed[0] not in COMMANDS:
-            return self._count("stray", None)
-        if retained:  # somebody's old wish, perhaps `off`: it would act at every connect
-            return self._count("retained", None)
+            self.refused["stray"] += 1
+            return None
+        if message.retained:  # somebody's old wish, perhaps `off`: it would act at every connect
+            self.refused["retained"] += 1
+            return None
         kind, (name,) = parsed
-        found = _power_set(name, payload) if kind is Kind.POWER_SET else _request(name, payload)
+        if kind is Kind.POWER_SET:
+            found = _power_set(name, message.payload)
+        else:
+            found = _request(name, message.payload, now, remote=kind is Kind.REMOTE)
         if self._is_repeated(found):
-            return self._count("repeated", None)
+            self.refused["repeated"] += 1
+            return None
         if isinstance(found, Refusal):
-            return self._count("oversized" if len(payload) > LARGEST else "malformed", found)
-        return found
+            self.refused[found.reason] += 1
+            return replace(found, request=self._answerable(found.request, message))
+        return self._answerable(found, message)
 
-    def _count(self, reason: str, refusal: Refusal | None) -> Refusal | None:
-        self.refused[reason] += 1
-        return refusal
+    def _answerable(self, request: Request, message: Message) -> Request:
+        """With where to answer, if that is one of our topics for answers; else as if nothing was said."""
+        if request.id is None:
+            return request
+        reply, known = self._topics.reply(message.reply_to), message.correlation[:_CORRELATION]
+        return replace(request, reply_to=reply, correlation=known if known == message.correlation else b"")
 
     def _is_repeated(self, found: Request | Refusal) -> bool:
         request = found.request if isinstance(found, Refusal) else found
@@ -93,10 +127,10 @@ def _power_set(name: str, payload: bytes) -> Request | Refusal:
     return Request("power", name, action)
 
 
-def _request(verb: str, payload: bytes) -> Request | Refusal:
+def _request(verb: str, payload: bytes, now: float, *, remote: bool) -> Request | Refusal:
     unread = Request(verb, "", id="")
     if len(payload) > LARGEST:
-        return _bad(unread, f"a request has at most {LARGEST} bytes")
+        return Refusal(unread, "bad_request", f"a request has at most {LARGEST} bytes", "oversized")
     try:
         asked = from_json(payload)
     except ValueError as error:
@@ -105,7 +139,22 @@ def _request(verb: str, payload: bytes) -> Request | Refusal:
         command = Command.model_validate(asked)
     except ValidationError as error:
         return _bad(Request(verb, "", id=_id_of(asked)), _why(error))
-    return _understood(verb, command)
+    found = _understood(verb, command)
+    return found if isinstance(found, Refusal) else _in_time(found, command.expires, now, remote=remote)
+
+
+def _in_time(request: Request, expires: float | None, now: float, *, remote: bool) -> Request | Refusal:
+    """Judged by this head's clock, which is what the sender is told where it seems to be wrong."""
+    if expires is None:
+        missing = "expires: what comes over a bridge needs it, Unix time in seconds"
+        return _bad(request, missing) if remote else request
+    if math.isnan(expires) or expires - now > AHEAD:
+        far = f"expires: more than {AHEAD:.0f} s ahead of this head's clock, which says {now:.0f}"
+        return _bad(request, far) if remote or math.isnan(expires) else request
+    if expires < now:
+        late = f"it was good until {now - expires:.0f} s ago by this head's clock, which says {now:.0f}"
+        return Refusal(request, "expired", late, "expired")
+    return request
 
 
 def _understood(verb: str, command: Command) -> Request | Refusal:

@@ -1,8 +1,8 @@
-"""One connection to the broker, from opening to closing; the next one is another object.
+"""One connection to a broker, from opening to closing; the next one is another object.
 
-A fresh aiomqtt client each time, because a used one sends again what it had under way, after newer
-values. Works around what differs between 2.3.1 and 2.5.1, and what keeps either from ending in
-time (facts/arm.md).
+MQTT 5 is spoken first, 3.1.1 with a broker that refuses it. A fresh aiomqtt client each time, because a
+used one sends again what it had under way, after newer values. Works around what differs between 2.3.1
+and 2.5.1, and what keeps either from ending in time (facts/arm.md).
 """
 
 from __future__ import annotations
@@ -11,30 +11,62 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiomqtt
+from aiomqtt import ProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from terrible.mqtt.address import BrokerAddress
+from terrible.mqtt.commands import Message
+from terrible.mqtt.ending import GOODBYE, in_peace, within
 from terrible.mqtt.payloads import Publication
 
 KEEPALIVE = 10
 """Seconds; a broker gives up after one and a half times that (MQTT 3.1.1, 3.1.2.10)."""
+LARGEST_PACKET = 128 * 1024
+"""Bytes kept of one packet: twice a command, so that one too large is seen to be; brokers send 256 MB."""
 _CONNECT = 3.0
 """Seconds for the TCP connect, which blocks a thread that the end of the process waits for."""
 _INCOMING = 1000
 """Messages kept between two turns of the loop; what a flood brings beyond is lost."""
+_UNSUPPORTED = 0x84
+"""Unsupported Protocol Version (MQTT 5, 3.2.2.2); paho says the same of a 3.1.1 broker's code 1."""
+_TAKEN_OVER = 0x8E
+"""Session taken over (MQTT 5, 3.14.2.1): another client has entered under our name."""
+
+_UNANSWERED = "Operation timed out"
+"""What aiomqtt says of a CONNECT without an answer; a TCP connect that timed out says more."""
 
 _quiet = logging.getLogger(f"{__name__}.paho")
 _quiet.setLevel(logging.CRITICAL)
 """paho logs every failure on its way; we log what follows from it, once."""
 
 
-class Connection(aiomqtt.Client):
-    """Enters the broker with a last will; MQTT 3.1.1, which every broker speaks."""
+class Unanswered(aiomqtt.MqttError):
+    """No answer to CONNECT: frozen, or confused by MQTT 5, as amqtt 0.12 is by a user or a will in it."""
 
-    def __init__(self, address: BrokerAddress, identifier: str, will: Publication) -> None:
+
+class Connection(aiomqtt.Client):
+    """Enters a broker, with a last will or without. `refusal` is why it did not take a publication.
+
+    Only MQTT 5 says that; by 3.1.1 what one has no right to publish is lost in silence.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        identifier: str,
+        will: Publication | None = None,
+        protocol: ProtocolVersion = ProtocolVersion.V5,
+    ) -> None:
+        self.protocol = protocol
+        self._is_5 = protocol is ProtocolVersion.V5
         super().__init__(
             address.host,
             address.port,
@@ -42,27 +74,42 @@ class Connection(aiomqtt.Client):
             password=address.password,
             logger=_quiet,
             identifier=identifier,
-            protocol=aiomqtt.ProtocolVersion.V311,
-            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
-            clean_session=True,
+            protocol=protocol,
+            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will else None,
+            clean_session=None if self._is_5 else True,  # paho cleans the first start of a client by itself
             keepalive=KEEPALIVE,
             max_queued_incoming_messages=_INCOMING,
-            tls_params=aiomqtt.TLSParameters(ca_certs=address.ca_file) if address.tls else None,
+            tls_params=_tls(address),
             # Small publications follow each other: Nagle would hold each back for the last one's ACK.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._client.connect_timeout = _CONNECT
+        self._read = self._client._sock_recv  # noqa: SLF001
+        self._client._sock_recv = self._read_some  # type: ignore[method-assign]  # noqa: SLF001
         self._opening: asyncio.Task[Connection] | None = None
+        self.refusal = ""
 
     async def open(self) -> None:
         """Connect. After a cancellation it goes on, so that its thread leaves no socket behind."""
         if self._opening is None:
             self._opening = asyncio.create_task(self.__aenter__(), name="mqtt connect")
-        await asyncio.shield(self._opening)
+        try:
+            await asyncio.shield(self._opening)
+        except aiomqtt.MqttError as error:
+            if str(error) == _UNANSWERED:
+                raise Unanswered("it took the connection, but did not answer") from None
+            raise
 
-    async def listen(self, filters: Sequence[str], qos: int) -> None:
-        """Subscribe; the messages come from `messages`."""
-        await _uninterrupted(self.subscribe([(topic, qos) for topic in filters]))
+    async def listen(self, filters: Sequence[str], qos: int) -> list[str]:
+        """Subscribe; the messages come from `messages`. Returns the filters that the broker refuses.
+
+        By MQTT 5 the retain flag comes as it was published: a bridge that brings what was retained
+        elsewhere cannot hide it (MQTT 5, 3.8.3.1).
+        """
+        options = SubscribeOptions(qos=qos, retainAsPublished=True)
+        wanted = [(topic, options if self._is_5 else qos) for topic in filters]
+        codes = await _uninterrupted(self.subscribe(wanted))  # type: ignore[arg-type]
+        return [topic for topic, code in zip(filters, codes, strict=True) if _refused(code)]
 
     async def ignore(self, filters: Sequence[str]) -> None:
         """End the subscriptions."""
@@ -70,7 +117,17 @@ class Connection(aiomqtt.Client):
 
     async def send(self, publication: Publication) -> None:
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
-        await self.publish(publication.topic, publication.payload, publication.qos, publication.retain)
+        properties = _said(publication) if self._is_5 else None
+        await self.publish(
+            publication.topic, publication.payload, publication.qos, publication.retain, properties
+        )
+
+    def _on_publish(
+        self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        if reason_code.is_failure:
+            self.refusal = str(reason_code)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
         """A broker that hangs up before it has answered: aiomqtt would go on waiting for the answer."""
@@ -85,6 +142,15 @@ class Connection(aiomqtt.Client):
         another; and it waits for a socket that nearly always can.
         """
         self._loop.call_soon_threadsafe(self._write_all, sock)
+
+    def _read_some(self, bufsize: int) -> bytes:
+        """What paho reads next of a packet, of which it keeps no more than the beginning.
+
+        MQTT 5 could tell the broker (Maximum Packet Size), but amqtt 0.12 misreads a CONNECT with any
+        property, and never answers.
+        """
+        del self._client._in_packet["packet"][LARGEST_PACKET:]  # noqa: SLF001
+        return self._read(min(bufsize, LARGEST_PACKET))
 
     def _write_all(self, sock: Any) -> None:
         if sock.fileno() >= 0:
@@ -117,6 +183,78 @@ class Connection(aiomqtt.Client):
             self._opening.add_done_callback(lambda _: self._abandon())
 
 
-async def _uninterrupted(work: Coroutine[Any, Any, object]) -> None:
+def read(message: aiomqtt.Message) -> Message:
+    """What arrived, as a value: no more is kept of MQTT 5's properties than is used."""
+    properties = message.properties
+    return Message(
+        message.topic.value,
+        bytes(message.payload),
+        bool(message.retain),
+        getattr(properties, "ResponseTopic", ""),
+        getattr(properties, "CorrelationData", b""),
+    )
+
+
+@asynccontextmanager
+async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Connection]:
+    """A connection without a last will for the length of the block, by MQTT 5 or, where that fails, 3.1.1."""
+    connection = Connection(address, identifier)
+    try:
+        try:
+            await connection.open()
+        except (Unanswered, aiomqtt.MqttCodeError) as error:
+            if not (is_too_old(error) or isinstance(error, Unanswered)):
+                raise
+            await connection.close()
+            connection = Connection(address, identifier, protocol=ProtocolVersion.V311)
+            await connection.open()
+        yield connection
+    finally:
+        await in_peace(within(GOODBYE, connection.close()))
+
+
+def is_too_old(error: BaseException | None) -> bool:
+    """Whether a broker refused us because it does not speak MQTT 5."""
+    return _code(error) == _UNSUPPORTED
+
+
+def is_taken_over(error: BaseException | None) -> bool:
+    """Whether it ended the connection because another client has entered under the same name."""
+    return _code(error) == _TAKEN_OVER
+
+
+def _code(error: BaseException | None) -> int | None:
+    """Of the error or, where it only says that the connection ended, of what it came from."""
+    if isinstance(error, aiomqtt.MqttCodeError):
+        return error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
+    return _code(error.__cause__) if error is not None else None
+
+
+def _tls(address: BrokerAddress) -> aiomqtt.TLSParameters | None:
+    if not address.tls:
+        return None
+    return aiomqtt.TLSParameters(
+        ca_certs=address.ca_file, certfile=address.cert_file, keyfile=address.key_file
+    )
+
+
+def _said(publication: Publication) -> Properties | None:
+    """What MQTT 5 says beside the payload."""
+    said: dict[str, Any] = {}
+    if publication.correlation:
+        said["CorrelationData"] = publication.correlation
+    if publication.lives is not None:
+        said["MessageExpiryInterval"] = publication.lives
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    for name, value in said.items():
+        setattr(properties, name, value)
+    return properties if said else None
+
+
+def _refused(code: int | ReasonCode) -> bool:
+    return (code.value if isinstance(code, ReasonCode) else code) >= 0x80
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, Any]) -> Any:
     """Await it in a task of its own: Python 3.11's wait_for, inside, may swallow a cancellation."""
-    await asyncio.shield(asyncio.create_task(work))
+    return await asyncio.shield(asyncio.create_task(work))

@@ -13,6 +13,9 @@ from typing import Any
 
 import aiomqtt
 
+GOODBYE = 0.4
+"""Seconds for each of: ending what is under way, `offline`, the disconnect."""
+
 log = logging.getLogger(__name__)
 
 

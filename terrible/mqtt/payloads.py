@@ -19,18 +19,26 @@ from terrible.seams import News
 VERSION: Literal[1] = 1
 """Within a version fields are only added."""
 
+PROGRESS_LIVES = 10
+"""Seconds; later a slow reader's bar is better moved by the next."""
+
 _BOOTING = frozenset({Phase.ROM, Phase.LOADING, Phase.STARTING})
 _FAILED = frozenset({Phase.FAILED, Phase.QUARANTINED})
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message. Those with QoS 1 that are not retained are told each; of others the latest counts."""
+    """One message. Those with QoS 1 that are not retained are told each; of others the latest counts.
+
+    By MQTT 5 it carries `correlation`, and is worth nothing after it has lived for `lives` seconds.
+    """
 
     topic: str
     payload: bytes
     qos: Literal[0, 1] = 1
     retain: bool = True
+    correlation: bytes = b""
+    lives: int | None = None
 
     @property
     def queued(self) -> bool:
@@ -131,7 +139,8 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
             )
         case Progress(slot=slot, phase=phase, sent=sent, file=file):
             advance = Advance(phase=phase, sent=sent, file=file)
-            return (Publication(topics.of(Kind.PROGRESS, slot.name), _json(advance), qos=0, retain=False),)
+            topic = topics.of(Kind.PROGRESS, slot.name)
+            return (Publication(topic, _json(advance), qos=0, retain=False, lives=PROGRESS_LIVES),)
         case Event(slot=slot, kind=kind, message=message, data=data):
             happening = Happening(event_type=kind, ts=round(now, 3), message=message, data=data)
             return (Publication(topics.of(Kind.EVENT, slot.name), _json(happening), retain=False),)
@@ -139,6 +148,13 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
             return (Publication(topics.of(Kind.BOOT, name), _json(news)),)
         case Info():
             return (Publication(topics.of(Kind.INFO), _json(news)),)
+
+
+def as_told(news: Report | Transcript, session: str) -> dict[str, Any]:
+    """What is published of it, as plain values."""
+    shape = _state(news, session) if isinstance(news, Report) else news
+    told: dict[str, Any] = json.loads(_json(shape))
+    return told
 
 
 def summary(total: int, reports: Collection[Report], topics: Topics) -> Publication:
@@ -164,7 +180,8 @@ def response(request: Request, answer: Answer, topics: Topics) -> Publication:
         data=answer.data,
         error=Error(answer.code, answer.message) if failed else None,
     )
-    return Publication(topics.of(Kind.RESPONSE, request.verb), _json(shape), retain=False)
+    topic = request.reply_to or topics.of(Kind.RESPONSE, request.verb)
+    return Publication(topic, _json(shape), retain=False, correlation=request.correlation)
 
 
 def status(online: bool, topics: Topics) -> Publication:

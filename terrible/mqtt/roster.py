@@ -1,4 +1,4 @@
-"""Which slots there are, and what each last said of itself: what `summary` is made of.
+"""Which slots there are, and what each last said of itself: what `summary` is made of, and `status` answers.
 
 A broker keeps retained topics of slots long gone; once the agent has listed its slots, those can be
 told from the others.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from terrible.model import Info, Report, Slot
+from terrible.model import Info, Report, Slot, Transcript
 from terrible.mqtt import payloads
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import OF_A_SLOT, Kind, Topics
@@ -19,20 +19,33 @@ class Roster:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
-        self._listed = False
         self._slots: dict[str, Slot] = {}
-        self._reports: dict[str, Report] = {}
+        self.info: Info | None = None
+        self.reports: dict[str, Report] = {}
+        self.transcripts: dict[str, Transcript] = {}
 
-    def learn(self, news: Info | Report) -> Publication:
-        """Take it down; return what the summary is now."""
-        if isinstance(news, Info):
-            self._listed = True
-            self._slots = {slot.name: slot for slot in news.slots}
-            self._reports = {name: r for name, r in self._reports.items() if name in self._slots}
-        else:
-            self._slots[news.slot.name] = news.slot
-            self._reports[news.slot.name] = news
-        return payloads.summary(len(self._slots), self._reports.values(), self._topics)
+    @property
+    def names(self) -> list[str]:
+        """The slots' names, in the agent's order."""
+        return list(self._slots)
+
+    def learn(self, news: Info | Report | Transcript) -> None:
+        """Take it down."""
+        match news:
+            case Info():
+                self.info = news
+                self._slots = {slot.name: slot for slot in news.slots}
+                self.reports = {name: r for name, r in self.reports.items() if name in self._slots}
+                self.transcripts = {name: t for name, t in self.transcripts.items() if name in self._slots}
+            case Report():
+                self._slots[news.slot.name] = news.slot
+                self.reports[news.slot.name] = news
+            case Transcript():
+                self.transcripts[news.slot] = news
+
+    def summary(self) -> Publication:
+        """The cluster in one glance."""
+        return payloads.summary(len(self._slots), self.reports.values(), self._topics)
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name."""
@@ -40,7 +53,7 @@ class Roster:
 
     def gone(self, topics: Iterable[str]) -> list[str]:
         """Those topics that belong to slots that no longer exist; none before Info was learned."""
-        return [topic for topic in topics if self._listed and self._is_gone(topic)]
+        return [topic for topic in topics if self.info is not None and self._is_gone(topic)]
 
     def _is_gone(self, topic: str) -> bool:
         match self._topics.parse(topic):

@@ -15,6 +15,10 @@ _NAME = re.compile(r"[a-z0-9.-]{1,64}")
 """What may stand for a plus sign: names of slots and verbs, locations, port numbers."""
 
 
+LONGEST_REPLY = 200
+"""Characters of a topic that somebody wants an answer on."""
+
+
 class Kind(StrEnum):
     """Every kind of topic, as the filter of all its topics."""
 
@@ -29,12 +33,13 @@ class Kind(StrEnum):
     PROGRESS = "node/+/progress"
     POWER_SET = "node/+/power/set"
     REQUEST = "request/+"
+    REMOTE = "remote/request/+"
     RESPONSE = "response/+"
 
 
 OF_A_SLOT = (Kind.STATE, Kind.UP, Kind.BOOT, Kind.PORT)
 """Retained, and cleared when their slot is gone."""
-COMMANDS = (Kind.POWER_SET, Kind.REQUEST)
+COMMANDS = (Kind.POWER_SET, Kind.REQUEST, Kind.REMOTE)
 """What people publish to."""
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 
@@ -68,6 +73,16 @@ class Topics:
             if names is not None:
                 return kind, names
         return None
+
+    def reply(self, wanted: str) -> str:
+        """A topic for answers that somebody wants, if it is one of ours for answers; else nothing.
+
+        The agent publishes nowhere else, whatever a stranger writes.
+        """
+        below = f"{self.base}/response/"
+        names = wanted.removeprefix(below).split("/")
+        ours = wanted.startswith(below) and all(_NAME.fullmatch(name) for name in names)
+        return wanted if ours and len(wanted) <= LONGEST_REPLY else ""
 
     def place(self, topic: str) -> int:
         """Where a topic comes when the whole tree is published."""

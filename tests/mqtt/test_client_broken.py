@@ -157,9 +157,9 @@ def test_what_cannot_be_connected_to_never_raises(tls: bool, ca_file: str | None
             port = broker.port if tls else free_port()
             client = MqttBroker(BrokerAddress("127.0.0.1", port, "me", "secret", tls, ca_file), "c", "s")
             task = asyncio.create_task(client.run())
-            await until(lambda: client._noted != "" or task.done())
+            await until(lambda: client._keeper._noted != "" or task.done())
             assert not task.done()
-            assert "secret" not in client._noted
+            assert "secret" not in client._keeper._noted
             assert await stopped(task) < 1.0
 
     run(test())

@@ -10,10 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from terrible.model import Request
-from terrible.mqtt.commands import LARGEST, VERBS, Commands, Refusal
+from terrible.mqtt.commands import LARGEST, VERBS, Commands, Message, Refusal
 from terrible.mqtt.topics import Topics
 
 BASE = "terrible/rack-1"
+NOW = 1_700_000_000.0
 
 
 def commands() -> Commands:
@@ -21,18 +22,18 @@ def commands() -> Commands:
 
 
 def ask(verb: str, **fields: Any) -> Request | Refusal | None:
-    return commands().read(f"{BASE}/request/{verb}", json.dumps(fields).encode(), False)
+    return commands().read(Message(f"{BASE}/request/{verb}", json.dumps(fields).encode()), NOW)
 
 
 @pytest.mark.parametrize("word", ["on", "off", "cycle"])
 def test_plain_words(word: str) -> None:
-    read = commands().read(f"{BASE}/node/node1/power/set", word.encode(), False)
+    read = commands().read(Message(f"{BASE}/node/node1/power/set", word.encode()), NOW)
     assert read == Request("power", "node1", word)
 
 
 @pytest.mark.parametrize("word", [b"", b"ON", b"on ", b"toggle", b'"on"', b"\xff", b"o" * 100_000])
 def test_other_words_are_refused(word: bytes) -> None:
-    read = commands().read(f"{BASE}/node/node1/power/set", word, False)
+    read = commands().read(Message(f"{BASE}/node/node1/power/set", word), NOW)
     assert isinstance(read, Refusal)
     assert (read.request, read.code) == (Request("power", "node1"), "bad_request")
 
@@ -89,7 +90,7 @@ def test_refusals_say_why_and_to_whom(verb: str, fields: dict[str, Any], id_: st
     "payload", [b"", b"on", b"[]", b"null", b"5", b"{", b"\xff\xfe", b'{"id": "\\ud800"}', b"[" * 50_000]
 )
 def test_what_is_no_object(payload: bytes) -> None:
-    read = commands().read(f"{BASE}/request/boot", payload, False)
+    read = commands().read(Message(f"{BASE}/request/boot", payload), NOW)
     assert isinstance(read, Refusal)
     assert read.request == Request("boot", "", id="")
 
@@ -97,7 +98,7 @@ def test_what_is_no_object(payload: bytes) -> None:
 def test_oversized_is_refused_unread() -> None:
     reader = commands()
     payload = json.dumps({"id": "1", "slots": "node1"}).encode() + b" " * LARGEST
-    read = reader.read(f"{BASE}/request/boot", payload, False)
+    read = reader.read(Message(f"{BASE}/request/boot", payload), NOW)
     assert isinstance(read, Refusal)
     assert read.request.id == ""
     assert reader.refused == {"oversized": 1}
@@ -105,41 +106,41 @@ def test_oversized_is_refused_unread() -> None:
 
 def test_retained_is_ignored() -> None:
     reader = commands()
-    assert reader.read(f"{BASE}/node/node1/power/set", b"off", True) is None
-    assert reader.read(f"{BASE}/request/boot", b'{"id":"1","slots":"all"}', True) is None
+    assert reader.read(Message(f"{BASE}/node/node1/power/set", b"off", True), NOW) is None
+    assert reader.read(Message(f"{BASE}/request/boot", b'{"id":"1","slots":"all"}', True), NOW) is None
     assert reader.refused == {"retained": 2}
 
 
 def test_other_topics_are_ignored() -> None:
     reader = commands()
-    assert reader.read(f"{BASE}/node/node1/state", b"off", False) is None
-    assert reader.read("terrible/rack-2/node/node1/power/set", b"off", False) is None
+    assert reader.read(Message(f"{BASE}/node/node1/state", b"off"), NOW) is None
+    assert reader.read(Message("terrible/rack-2/node/node1/power/set", b"off"), NOW) is None
     assert reader.refused == {"stray": 2}
 
 
 def test_a_repeated_id_is_answered_once() -> None:
     reader = commands()
     payload = b'{"id":"1","slots":"node1"}'
-    assert isinstance(reader.read(f"{BASE}/request/boot", payload, False), Request)
-    assert reader.read(f"{BASE}/request/boot", payload, False) is None
-    assert reader.read(f"{BASE}/request/probe", payload, False) is None
+    assert isinstance(reader.read(Message(f"{BASE}/request/boot", payload), NOW), Request)
+    assert reader.read(Message(f"{BASE}/request/boot", payload), NOW) is None
+    assert reader.read(Message(f"{BASE}/request/probe", payload), NOW) is None
     wrong = b'{"id":"2","slots":""}'
-    assert isinstance(reader.read(f"{BASE}/request/boot", wrong, False), Refusal)
-    assert reader.read(f"{BASE}/request/boot", wrong, False) is None
+    assert isinstance(reader.read(Message(f"{BASE}/request/boot", wrong), NOW), Refusal)
+    assert reader.read(Message(f"{BASE}/request/boot", wrong), NOW) is None
     assert reader.refused == {"repeated": 3, "malformed": 1}
 
 
 def test_plain_words_may_be_repeated() -> None:
     reader = commands()
     for _ in range(3):
-        assert isinstance(reader.read(f"{BASE}/node/node1/power/set", b"cycle", False), Request)
+        assert isinstance(reader.read(Message(f"{BASE}/node/node1/power/set", b"cycle"), NOW), Request)
 
 
 def test_only_the_last_ids_are_remembered() -> None:
     reader = commands()
 
     def boot(number: int) -> Request | Refusal | None:
-        return reader.read(f"{BASE}/request/boot", b'{"id":"%d","slots":"node1"}' % number, False)
+        return reader.read(Message(f"{BASE}/request/boot", b'{"id":"%d","slots":"node1"}' % number), NOW)
 
     for number in range(1025):
         assert boot(number) is not None
@@ -176,7 +177,7 @@ _TOPICS = st.sampled_from([f"request/{verb}" for verb in [*sorted(VERBS), "x"]] 
 @example("request/boot", b'{"a":' * 10_000 + b"1" + b"}" * 10_000, False)
 def test_nothing_that_arrives_can_raise(topic: str, payload: bytes, retained: bool) -> None:
     reader = commands()
-    read = reader.read(f"{BASE}/{topic}", payload, retained)
+    read = reader.read(Message(f"{BASE}/{topic}", payload, retained), NOW)
     if isinstance(read, Request):
         assert read.verb in VERBS
         assert read.slots

@@ -34,10 +34,12 @@ def test_only_topics_of_slots_can_be_gone() -> None:
 def test_a_report_adds_a_slot_and_a_new_list_removes_it() -> None:
     roster = Roster(Topics("rack-1"))
     roster.learn(INFO)
-    total = json.loads(roster.learn(report(extra("p1-1-9"))).payload)
+    roster.learn(report(extra("p1-1-9")))
+    total = json.loads(roster.summary().payload)
     assert (total["total"], total["up"]) == (5, 1)
     assert roster.gone([topic("p1-1-9")]) == []
-    less = json.loads(roster.learn(replace(INFO, slots=SLOTS[:2])).payload)
+    roster.learn(replace(INFO, slots=SLOTS[:2]))
+    less = json.loads(roster.summary().payload)
     assert (less["total"], less["up"]) == (2, 0)
     assert roster.gone([topic("p1-1-9"), topic("node3")]) == [topic("p1-1-9"), topic("node3")]
     assert roster.slot("node1") == SLOTS[0]
@@ -47,5 +49,6 @@ def test_a_report_adds_a_slot_and_a_new_list_removes_it() -> None:
 def test_the_summary_counts_the_latest_report_of_each() -> None:
     roster = Roster(Topics("rack-1"))
     roster.learn(report(SLOTS[0], Phase.LOADING))
-    summary = json.loads(roster.learn(report(SLOTS[0], Phase.UP)).payload)
+    roster.learn(report(SLOTS[0], Phase.UP))
+    summary = json.loads(roster.summary().payload)
     assert (summary["total"], summary["up"], summary["booting"]) == (1, 1, 0)
