@@ -198,9 +198,7 @@ async def _way_out(plan: Plan, asking: echo.Echo) -> list[Finding]:
         path = Path(f"/proc/sys/net/ipv4/conf/{interface}/forwarding")
         if not path.exists() or path.read_text().strip() != "1":
             said = f"IPv4 is not forwarded on {interface}"
-            found.append(
-                Finding(Level.ERROR, "uplink", said, f"sudo sysctl net.ipv4.conf.{interface}.forwarding=1")
-            )
+            found.append(Finding(Level.ERROR, "uplink", said, "sudo terrible net up, or terrible run"))
     gateway = _gateway(uplink)
     if gateway and not await asking.answers(gateway, ANSWER):
         said = f"{gateway}, the way out through {uplink}, does not answer; some never do"
