@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from pathlib import Path
@@ -17,10 +16,15 @@ from terrible.net import addresses
 from terrible.net.shutdown import SSH
 from terrible.net_config import NetConfig
 from terrible.power_config import Backend, PowerConfig
+from terrible.texts import fitting
 
 RESERVED = frozenset({"all"})
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+Name = Annotated[
+    str,
+    Field(max_length=63),
+    fitting(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "a name has only a-z and 0-9, and dashes between them"),
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -109,8 +113,7 @@ class Config(_Table):
     @classmethod
     def _is_subnet(cls, subnet: str | None) -> str | None:
         if subnet is not None:
-            ipaddress.IPv4Interface(subnet)
-            addresses.address(subnet, 1)
+            addresses.check(subnet)
         return subnet
 
     @model_validator(mode="after")

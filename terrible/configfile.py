@@ -36,6 +36,8 @@ TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("power", "command"): CommandConfig,
     ("power", "clusterhat"): ClusterHatConfig,
 }
+SAID = {"tuple_type": 'must be a list, ["one", "two"]'}
+"""What pydantic says in the words of Python, in those of TOML."""
 LIMITS = tuple(field.name for field in fields(Limits))
 
 Fault = tuple[tuple[int | str, ...], str]
@@ -106,14 +108,17 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _explain(item: Any) -> str:
     """Key path, value and what is allowed. The value of a table is never shown: it may hold a secret."""
-    path = ".".join(map(_printable, item["loc"])) or "(whole file)"
+    path = ".".join(map(_printable, item["loc"]))
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{path}: unknown key; allowed here: {', '.join(_keys_at(item['loc'][:-1]))}"
+    said: str = SAID.get(item["type"], item["msg"].removeprefix("Value error, "))
+    if not item["loc"]:
+        return said
     given = item["input"]
-    shown = item["loc"] and not isinstance(given, dict | list | BaseModel)
+    shown = not isinstance(given, dict | list | BaseModel)
     if isinstance(given, str) and _may_hold_secret(_tables(item["loc"])):
         shown = False
-    return f"{path}{f' = {given!r}' if shown else ''}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{path}{f' = {given!r}' if shown else ''}: {said}"
 
 
 def _tables(loc: tuple[int | str, ...]) -> tuple[str, ...]:
@@ -128,7 +133,7 @@ def _may_hold_secret(path: tuple[str, ...]) -> bool:
 
 def _printable(part: int | str) -> str:
     """A key from a file may be any text; the line that names it stays one line."""
-    return str(part) if str(part).isprintable() else repr(part)
+    return str(part) if part != "" and str(part).isprintable() else repr(part)
 
 
 def _bad_limits(given: Any, limits: Limits) -> list[Fault]:

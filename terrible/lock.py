@@ -47,7 +47,12 @@ def _opened(path: Path) -> TextIO:
     try:
         return path.open("a+")
     except OSError as error:
-        raise HostError(f"{path}: {error.strerror}; run as root or as the user terrible") from None
+        remedy = "run as root or as the user terrible"
+        if isinstance(
+            error, PermissionError
+        ):  # of a run as root, before the units have made the directory theirs
+            remedy = f"{remedy}; if no terrible runs, another user has left it: sudo rm {path}"
+        raise HostError(f"{path}: {error.strerror}; {remedy}") from None
 
 
 def directory() -> Path:

@@ -8,11 +8,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from terrible.net.plan import Forward, parse_forward
+from terrible.texts import fitting
 
-Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
+Interface = Annotated[
+    str,
+    fitting(r"[A-Za-z0-9_.-]{1,15}", "an interface has at most 15 letters, digits, and _ . - in its name"),
+]
 """IFNAMSIZ is 16 with its NUL (linux/if.h); what people call interfaces needs no other characters."""
 Domain = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
+    str,
+    fitting(
+        r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+        "a domain has a-z, 0-9 and dashes between dots, as rack.internal",
+    ),
+]
+Chain = Annotated[
+    str,
+    fitting(
+        r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+ [A-Za-z0-9_-]+)?",
+        "a chain is one word, as DOCKER-USER, or family, table and chain, as inet filter forward",
+    ),
 ]
 
 
@@ -32,9 +47,7 @@ class NetConfig(BaseModel):
     guests: str | None = None
     uplink: Interface | None = None
     forwards: tuple[str, ...] = ()
-    forward_chain: (
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+( [A-Za-z0-9_-]+ [A-Za-z0-9_-]+)?$")] | None
-    ) = None
+    forward_chain: Chain | None = None
     gadget: Literal["g_ether", "g_ncm"] = "g_ether"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from terrible import commands
+from terrible.texts import fitting
 
 Backend = Literal["auto", "sysfs", "hub", "clusterhat", "gpio", "command", "none"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -51,7 +52,7 @@ class ClusterHatConfig(BaseModel):
 
     model_config = _TABLE
 
-    version: Annotated[str, Field(pattern=r"^[123]\.(\d|1[0-5])$")] | None = None
+    version: Annotated[str, fitting(r"[123]\.([0-9]|1[0-5])", "a version is written as 2.3")] | None = None
 
 
 class PowerConfig(BaseModel):

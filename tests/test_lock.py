@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -104,6 +105,29 @@ def test_a_lock_that_cannot_be_opened_names_the_remedy(run: Path) -> None:
     with pytest.raises(HostError, match=r"lock: Is a directory; run as root or as the user terrible"):
         with lock.owner():
             raise AssertionError
+
+
+def test_a_lock_that_another_user_has_left_can_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with TemporaryDirectory() as place:  # not tmp_path, which is closed to other users
+        monkeypatch.setattr(lock, "RUN", Path(place))
+        Path(place, "lock").touch(mode=0)
+        with nobody(place), pytest.raises(HostError, match=rf"Permission denied; .*: sudo rm {place}/lock$"):
+            with lock.owner():
+                raise AssertionError
+
+
+@contextmanager
+def nobody(place: str) -> Iterator[None]:
+    """Where the tests run as root: without its rights, in a place of one's own."""
+    root = os.geteuid() == 0
+    if root:
+        os.chown(place, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def test_where_run_cannot_be_made_the_user_has_a_private_place(

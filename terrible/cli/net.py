@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,11 +54,17 @@ def up(config: Path | None) -> int:
         state.set_subnet(standing.subnet)
     if standing.subnet != plan.subnets[0]:
         print(f"{plan.subnets[0]} clashes with a route of this machine: the cluster is {standing.subnet}")
-    way_out = standing.uplink or "missing: no default route"
-    print(f"{standing.bridge} is {standing.subnet}, the way out is {way_out}")
+    print(f"{standing.bridge} is {standing.subnet}, the way out is {_way_out(standing.uplink)}")
     if standing.problem:
         print(f"but: {standing.problem}")
     return 0
+
+
+def _way_out(uplink: str) -> str:
+    if not uplink:
+        return "missing: no default route"
+    here = uplink in (name for _, name in socket.if_nameindex())
+    return uplink if here else f"{uplink}, which is not on this machine: see uplink under [net]"
 
 
 async def _up(path: Path, preferred: str) -> Standing:

@@ -62,6 +62,20 @@ def address(subnet: str, number: int) -> str:
     return str(fixed)
 
 
+def check(subnet: str) -> None:
+    """ValueError unless this is an address that the head can have, in a network with room for slot 1."""
+    try:
+        head = ipaddress.IPv4Interface(subnet)
+    except ValueError:
+        raise ValueError("a subnet is written as the head's address in it: 10.42.0.1/24") from None
+    address(subnet, 1)
+    if head.ip in (head.network.network_address, head.network.broadcast_address):
+        first = head.network.network_address + 1
+        raise ValueError(
+            f"no machine can be {head.ip}; write {first}/{head.network.prefixlen} if the head is {first}"
+        )
+
+
 def has_room(subnet: str, guests: str) -> bool:
     """Whether a range of guests, `10.42.0.200-10.42.0.220`, is inside a subnet and beside the head."""
     head = ipaddress.IPv4Interface(subnet)

@@ -140,4 +140,5 @@ def _here(path: Path) -> Path:
 
 
 def _cannot(path: Path, error: OSError) -> HostError:
-    return HostError(f"{path} cannot be written: {error.strerror}; run this as root")
+    remedy = "; run this as root" if isinstance(error, PermissionError) else ""
+    return HostError(f"{path} cannot be written: {error.strerror}{remedy}")

@@ -13,19 +13,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from terrible.model import HostError
 from terrible.net.tools import ToolError, find, output
 
 COMMENT = "terrible"
 DOCKER = "DOCKER-USER"
 LEGACY = Path("/proc/net/ip_tables_names")
 _OURS = ("terrible",)
+_CORRECT = "start what makes it, or correct or remove forward_chain under [net]"
 
 
 async def open_chains(bridge: str, named: str | None) -> str:
     """Have our accepts in the chain named, else in Docker's; what still drops is told, with what to do."""
     chain = await _chain(named)
     if chain is not None:
-        await _accept(chain, bridge)
+        try:
+            await _accept(chain, bridge)
+        except ToolError as error:
+            raise HostError(f"no rule can be put into the chain {chain}: {error}; {_CORRECT}") from None
     return await blocked(bridge, named)
 
 

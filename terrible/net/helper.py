@@ -211,7 +211,8 @@ def _locked() -> TextIO:
     """The lock, held. Whoever had it may remove the file and its directory at any moment: then once more."""
     while True:
         with suppress(FileNotFoundError), ExitStack() as stack:
-            RUN.mkdir(mode=0o755, exist_ok=True)
+            with suppress(FileExistsError):  # `exist_ok` would look again, when it may be gone
+                RUN.mkdir(mode=0o755)
             held = stack.enter_context(LOCK.open("w"))
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -95,6 +95,20 @@ def test_every_problem_of_every_template_has_its_file_and_line(boot: Path, tmp_p
     assert not any(str(good) in one for one in said)
 
 
+def test_a_template_beside_the_file_that_an_image_brought_is_never_served(boot: Path) -> None:
+    template = put(boot / "cmdline.txt.template", b"${mac}")
+    plain = put(boot / "cmdline.txt", b"root=PARTUUID=1-02")
+    (hidden,) = found(boot, "template")
+    assert (hidden.level, hidden.said) == (
+        Level.WARNING,
+        f"{template} is never served: cmdline.txt beside it is",
+    )
+    assert str(plain) in hidden.remedy
+    plain.unlink()
+    put(boot / "alpha/cmdline.txt", b"of this slot alone")
+    assert [one.level for one in found(boot, "template")] == [Level.OK]
+
+
 def test_good_templates_are_counted(boot: Path) -> None:
     put(boot / "config.txt.template", b"${mac}")
     put(boot / "alpha/config.txt.template", b"${mac}")

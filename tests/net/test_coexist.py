@@ -138,9 +138,7 @@ def test_a_link_is_somebody_elses(root: Path, target: str) -> None:
 def test_what_cannot_be_written_leaves_nothing_behind(root: Path) -> None:
     (root / "etc").mkdir(parents=True)
     (root / "etc/systemd").write_text("a file where a directory belongs")
-    with pytest.raises(
-        HostError, match=r"05-terrible\.network cannot be written: Not a directory; run this as root"
-    ):
+    with pytest.raises(HostError, match=r"05-terrible\.network cannot be written: Not a directory$"):
         install("terrible0", SLOTS)
     assert set(tree(root)) == {Path("/etc/systemd")}
 

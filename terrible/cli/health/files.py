@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from terrible.cli import settings
 from terrible.cli.health.finding import Finding, Level, failed
@@ -44,20 +46,31 @@ def slots(config: Config) -> list[Slot]:
 
 def _templates(where: Roots) -> Iterator[Finding]:
     """One finding for each thing that is wrong, or one for all templates."""
-    count, wrong = 0, 0
+    count = 0
+    wrong: list[Finding] = []
     for path in templates_below(*where.directories()):
         count += 1
-        try:
-            problems = check_content(path.read_bytes())
-        except OSError as error:
-            problems = [f"cannot be read: {error.strerror}"]
-        wrong += len(problems)
-        for problem in problems:
-            remedy = "correct that line; docs/boot-files.md lists the variables"
-            yield Finding(Level.ERROR, "template", f"{path}: {problem}", remedy)
+        wrong += _wrong(path)
+    yield from wrong
     if not wrong:
         yield Finding(
             Level.OK, "template", f"{count or 'no'} template{'' if count == 1 else 's'}, nothing wrong"
+        )
+
+
+def _wrong(path: Path) -> Iterator[Finding]:
+    """What keeps a template from being served."""
+    try:
+        problems = check_content(path.read_bytes())
+    except OSError as error:
+        problems = [f"cannot be read: {error.strerror}"]
+    for problem in problems:
+        remedy = "correct that line; docs/boot-files.md lists the variables"
+        yield Finding(Level.ERROR, "template", f"{path}: {problem}", remedy)
+    if os.path.lexists(plain := path.with_suffix("")):
+        said = f"{path} is never served: {plain.name} beside it is"
+        yield Finding(
+            Level.WARNING, "template", said, f"remove {plain}, as an image brings it, or the template"
         )
 
 

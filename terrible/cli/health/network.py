@@ -19,6 +19,7 @@ from terrible.net.plan import Plan, Standing
 from terrible.net.tools import PACKAGES, find, listed, output
 
 ROUTES = Path("/proc/net/route")
+LOG = "see the helper's line, and /run/terrible-net/log or journalctl -u terrible-net"
 ANSWER = 1.0
 """Seconds for an answer of a node or of the way out."""
 
@@ -104,7 +105,9 @@ async def _slot(slot: Slot, plan: Plan, standing: Standing, asking: echo.Echo) -
     if await asking.answers(address, ANSWER) or await echo.connects(address, 22, ANSWER):
         return [Finding(Level.OK, slot.name, f"{interface.name} at {slot.location} answers at {address}")]
     if Leases().of(slot.mac) is None:
-        remedy = f"is g_ether.dev_addr={slot.mac} in the command line it was served? Does it ask by DHCP?"
+        remedy = (
+            f"is {slot.gadget}.dev_addr={slot.mac} in the command line it was served? Does it ask by DHCP?"
+        )
         return [
             Finding(Level.ERROR, slot.name, f"{interface.name} is on the bridge, but has no lease", remedy)
         ]
@@ -140,7 +143,7 @@ async def _servers(plan: Plan, subnet: str) -> list[Finding]:
     if not own:
         return [
             *found,
-            Finding(Level.ERROR, "dnsmasq", "it does not run", "see the helper's line, and its log"),
+            Finding(Level.ERROR, "dnsmasq", "it does not run", LOG),
         ]
     return [*found, Finding(Level.OK, "dnsmasq", f"process {own[0]} serves {plan.bridge}")]
 
@@ -151,13 +154,15 @@ def _names(plan: Plan, subnet: str) -> Iterator[Finding]:
         try:
             found = socket.gethostbyname(slot.name)
         except OSError:
-            found = "nothing"
+            found = ""
         if found == address:
             yield Finding(Level.OK, "names", f"{slot.name} is {address} on this machine")
+        elif found:
+            said = f"{slot.name} is {found} here, not {address}"
+            yield Finding(Level.ERROR, "names", said, "who else says so? grep /etc/hosts for it")
         else:
-            yield Finding(
-                Level.ERROR, "names", f"{slot.name} is {found} here, not {address}", "see /etc/hosts"
-            )
+            said = f"{slot.name} is not known on this machine; it is to be {address}"
+            yield Finding(Level.ERROR, "names", said, "sudo terrible net up, or terrible run")
 
 
 async def _rules(plan: Plan, subnet: str) -> list[Finding]:
@@ -185,14 +190,15 @@ async def _way_out(plan: Plan, asking: echo.Echo) -> list[Finding]:
     if not uplink:
         remedy = "connect the head to a network; the nodes reach each other all the same"
         return [Finding(Level.WARNING, "uplink", "there is no default route", remedy)]
+    if uplink not in (name for _, name in socket.if_nameindex()):
+        remedy = "plug it in, or correct or remove uplink under [net] in the configuration"
+        return [Finding(Level.ERROR, "uplink", f"there is no {uplink} on this machine", remedy)]
     found = []
     for interface in (plan.bridge, uplink):
         path = Path(f"/proc/sys/net/ipv4/conf/{interface}/forwarding")
         if not path.exists() or path.read_text().strip() != "1":
             said = f"IPv4 is not forwarded on {interface}"
-            found.append(
-                Finding(Level.ERROR, "uplink", said, f"sudo sysctl net.ipv4.conf.{interface}.forwarding=1")
-            )
+            found.append(Finding(Level.ERROR, "uplink", said, "sudo terrible net up, or terrible run"))
     gateway = _gateway(uplink)
     if gateway and not await asking.answers(gateway, ANSWER):
         said = f"{gateway}, the way out through {uplink}, does not answer; some never do"
