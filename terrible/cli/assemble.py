@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from terrible.boot import Means
 from terrible.cli import settings, switches
 from terrible.cli.nopower import NoAlarms, NoPower
 from terrible.config import Config
-from terrible.model import HostError, Slot
+from terrible.model import HostError, Location, Slot, Verdict
 from terrible.mqtt.client import MqttBroker
 from terrible.net.client import NetHelper
 from terrible.net.direct import GadgetSeen
@@ -43,7 +43,7 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         stack.callback(bus.close)
         state = State(config.state_directory / "state.json" if config.configured else None)
         slots, network = await network_of(stack, config, path, state)
-        power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
+        power = await power_of(stack, config, path, bus.hubs, state.verdict) if config.configured else NoPower()
         broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
         means = Means(settings.files(config, slots), network, config.limits)
@@ -74,15 +74,22 @@ async def network_of(
 
 
 async def power_of(
-    stack: AsyncExitStack, config: Config, path: Path | None, control: HubControl, state: State
+    stack: AsyncExitStack,
+    config: Config,
+    path: Path | None,
+    control: HubControl,
+    verdict: Callable[[Location], Verdict | None],
 ) -> Power:
-    """Port power as configured; a helper of our own runs only where a slot may need it."""
+    """Port power as configured; a helper of our own runs only where a slot may need it.
+
+    `verdict` is what the last probe of a location has found out.
+    """
     wanted = {"auto", "sysfs"} & {*config.backends().values()}
     helper = await _helper(stack, path if wanted else None)
     topology = Topology()
 
     def automatic(only: str | None) -> Power:
-        return BestPower(topology, helper, control, only=only, verdict=state.verdict)
+        return BestPower(topology, helper, control, only=only, verdict=verdict)
 
     return await switches.chosen(config, automatic)
 
