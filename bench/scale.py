@@ -28,6 +28,7 @@ from terrible.seams import News
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi
+from terrible.sim.prober import SimProber
 from terrible.state import State
 from terrible.usb.bootfiles import BootFiles
 from terrible.usb.layers import Roots
@@ -82,7 +83,7 @@ async def _virtual(slots: int, directory: Path) -> float:
     cluster = SimCluster(plugged(pis))
     named = make_slots(cluster.ports)
     means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, Limits())
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, Unsent(), means)
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, Unsent(), means, SimProber(cluster))
     running = asyncio.create_task(Agent(world, named, INFO, State(None)).run())
     await asyncio.gather(*(pi.answering(True) for pi in pis))
     began = time.process_time()

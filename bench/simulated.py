@@ -32,6 +32,7 @@ from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.hub import SimDevice
 from terrible.sim.pi import Pi, Timing
+from terrible.sim.prober import SimProber
 from terrible.state import State
 from terrible.usb.identify import Descriptors
 
@@ -113,7 +114,8 @@ def _agent(stand: Stand, port: int, directory: Path) -> Agent:
     info, slots = settings.introduction(config), config.named_slots()
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
     means = Means(settings.files(config, slots), stand.cluster, config.limits)
-    world = World(stand.cluster.bus, stand.cluster, SimAlarms(), stand.cluster, broker, means)
+    cluster = stand.cluster
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster))
     return Agent(world, slots, info, State(None))
 
 

@@ -16,8 +16,9 @@ from terrible.boot import Means
 from terrible.gate import Gate
 from terrible.model import Code, HostError, Info, Location, NetworkNews, Phase, Problem, Slot, Stage
 from terrible.port import Port
+from terrible.probing import Probing
 from terrible.requests import Desk
-from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power, Shutdown
+from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power, Prober, Shutdown
 from terrible.slot import Life
 from terrible.standing import Standing
 from terrible.state import State
@@ -39,6 +40,7 @@ class World:
     shutdown: Shutdown
     broker: Broker
     means: Means
+    prober: Prober
 
 
 class Agent:
@@ -56,7 +58,9 @@ class Agent:
         self._slots = {slot.location: slot for slot in slots}
         gate = Gate(world.means.limits, world.alarms.undervoltage)
         limits = world.means.limits
-        self._mains = Mains(world.power, gate, world.shutdown, limits, self._hurt, self._switched)
+        self._mains = Mains(
+            world.power, world.prober, gate, world.shutdown, limits, self._hurt, self._switched
+        )
         self.lives: dict[Location, Life] = {}
         self._network = NetworkNews()
 
@@ -75,7 +79,9 @@ class Agent:
             for slot in self._slots.values():
                 self._add(tasks, slot)
             await self._introduce()
-            self._state.on_problem = lambda: tasks.create_task(self._introduce(), name="introduction")
+            self._state.on_problem = self._state.on_verdict = lambda: tasks.create_task(
+                self._introduce(), name="introduction"
+            )
             desk = Desk(self._world.broker, self._by_name, self._state)
             tasks.create_task(desk.run(tasks), name="requests")
             tasks.create_task(self._pump(tasks), name="bus")
@@ -113,7 +119,8 @@ class Agent:
         world = self._world
         port = Port(slot.location)
         supply = Supply(port, standing, self._mains)
-        life = Life(port, supply, world.means, standing, self._state)
+        probing = Probing(port, supply, standing, self._mains, self._state)
+        life = Life(port, supply, world.means, standing, self._state, probing)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
         return life

@@ -14,9 +14,17 @@ from terrible.model import HostError
 RUN = Path("/run/terrible")
 
 
+class Held(HostError):
+    """Another process has the lock; `holder` says which, and where."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"another terrible is running ({holder}); stop it first")
+        self.holder = holder
+
+
 @contextmanager
 def owner() -> Iterator[None]:
-    """Hold the lock. HostError names the process that holds it already."""
+    """Hold the lock. Held, a HostError, names the process that has it already."""
     path = directory() / "lock"
     with ExitStack() as held:
         if path.parent != RUN and os.access(RUN / "lock", os.R_OK):  # the service's: it can be held read-only
@@ -38,9 +46,7 @@ def _take(file: TextIO) -> None:
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip() or "unknown"
-        raise HostError(
-            f"another terrible is running (process {holder}, {file.name}); stop it first"
-        ) from None
+        raise Held(f"process {holder}, {file.name}") from None
 
 
 def _opened(path: Path) -> TextIO:

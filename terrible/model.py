@@ -6,9 +6,13 @@ Everything here is plain data without I/O, so that any room may use it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
+
+Verdict = Mapping[str, Any]
+"""What a probe of a port found out, plain JSON values; `power.verdict` says which."""
 
 _LOCATION = re.compile(r"[1-9][0-9]{0,2}-[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2})*")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from terrible.model import Answer, Problem, Request
 from terrible.seams import Broker
@@ -11,7 +12,7 @@ from terrible.slot import Life
 from terrible.slots import UnknownSlot, expand
 from terrible.state import State
 
-ACTIONS = {"boot": "boot", "release": "release"}
+ACTIONS = {"boot": "boot", "release": "release", "probe": "probe"}
 """Verbs that are an action by themselves; `power` carries one."""
 
 
@@ -43,7 +44,7 @@ class Desk:
     def _place(self, request: Request) -> dict[str, asyncio.Future[Problem | None]]:
         """Give the order to every slot it names, or to none."""
         action = request.action if request.verb == "power" else ACTIONS.get(request.verb, "")
-        if action not in ("on", "off", "cycle", "boot", "release"):
+        if action not in ("on", "off", "cycle", "boot", "release", "probe"):
             raise Refused("bad_request", f"this agent does not know {request.verb} {request.action}".strip())
         lives = self._lives()
         try:
@@ -54,7 +55,7 @@ class Desk:
             raise Refused("bad_request", str(error)) from None
         if not names:
             raise Refused("unknown_slot", "there are no slots yet")
-        if action in ("on", "cycle", "boot"):
+        if action in ("on", "cycle", "boot", "probe"):
             for name in names:
                 if (held := lives[name].latched) is not None:
                     raise Refused(str(held.code), f"{name}: {held.message}")
@@ -72,12 +73,20 @@ class Desk:
             self._refuse(request, Refused("agent_error", "the agent stopped"))
             raise
         problems = {name: problem for name, done in orders.items() if (problem := done.result())}
+        found = self._verdicts(request, [name for name in orders if name not in problems])
         if not problems:
-            self._broker.answer(request, Answer("done", {"slots": list(orders)}))
+            self._broker.answer(request, Answer("done", {"slots": list(orders), **found}))
             return
         first = next(iter(problems.values()))
         message = "; ".join(f"{name}: {problem.message}" for name, problem in problems.items())
-        self._refuse(request, Refused(str(first.code), message))
+        self._broker.answer(request, Answer("error", found, str(first.code), message))
+
+    def _verdicts(self, request: Request, names: list[str]) -> dict[str, Any]:
+        """What the probes of these slots have found out; nothing after other verbs."""
+        if request.verb != "probe":
+            return {}
+        lives = self._lives()
+        return {"verdicts": {name: self._state.verdict(lives[name].slot.location) for name in names}}
 
     def _refuse(self, request: Request, refusal: Refused) -> None:
         self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))

@@ -22,6 +22,7 @@ from terrible.model import (
     Slot,
     Stage,
     Transcript,
+    Verdict,
 )
 from terrible.usb.identify import Descriptors
 
@@ -103,6 +104,33 @@ class Power(Protocol):
 
     async def port(self, location: Location) -> HubPort:
         """The best switch that works there; one whose `affects` is empty where there is none."""
+
+
+class Trial(Protocol):
+    """The probe of one switch: `off`, `on` and `back`, once each. What ends it early switches nothing."""
+
+    @property
+    def port(self) -> HubPort:
+        """The switch that is probed."""
+
+    async def off(self) -> bool:
+        """Switch it off and watch it for a while; False where nothing shows that what sits there is gone."""
+
+    async def on(self) -> bool:
+        """Switch it on again, whose turn it is; whether it has power."""
+
+    async def back(self) -> Verdict:
+        """Watch what comes back, for a while; what is to be remembered of it all."""
+
+
+class Prober(Protocol):
+    """Finds out what switching a location's power really does."""
+
+    async def trial(self, location: Location, before: Verdict | None) -> Trial | None:
+        """Of the best switch there, whatever is remembered of it; after one that did not work, of the next.
+
+        None where none is left, PowerError with the reason where there never was one.
+        """
 
 
 class Shutdown(Protocol):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from terrible.boot import Means
 from terrible.model import Code, Phase, Problem, Stage
 from terrible.port import Port
+from terrible.probing import Probing
 from terrible.pursuit import Pursuit
 from terrible.standing import Standing
 from terrible.state import State
@@ -33,11 +34,19 @@ class Order:
 class Life:
     """One slot, from the agent's start to its end."""
 
-    def __init__(self, port: Port, supply: Supply, means: Means, standing: Standing, state: State) -> None:
+    def __init__(
+        self,
+        port: Port,
+        supply: Supply,
+        means: Means,
+        standing: Standing,
+        state: State,
+        probing: Probing,
+    ) -> None:
         self.port, self.standing = port, standing
         self.slot = standing.report.slot
         self.wish = standing.report.wish
-        self._state = state
+        self._state, self._probing = state, probing
         self._pursuit = Pursuit(port, supply, means, standing, self._finish)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._order: Order | None = None
@@ -67,7 +76,7 @@ class Life:
     # -- orders -------------------------------------------------------------------------------------
 
     def order(self, action: str, force: bool) -> asyncio.Future[Problem | None]:
-        """Ask for `on`, `off`, `cycle`, `boot` or `release`; the future tells how it ended."""
+        """Ask for `on`, `off`, `cycle`, `boot`, `release` or `probe`; the future tells how it ended."""
         order = Order(action, force, asyncio.get_running_loop().create_future())
         self._order = order
         self._orders.put_nowait(order)
@@ -95,7 +104,7 @@ class Life:
         try:
             while True:
                 order = await self._next_order(pursuit)
-                if self._goes_on(order):
+                if self._goes_on(order) or await self._is_refused(order):
                     continue
                 await _end(pursuit)
                 pursuit = self._start(order)
@@ -126,6 +135,18 @@ class Life:
             self._finish(problem)  # this boot may never end
         return self.phase in BOOTING
 
+    async def _is_refused(self, order: Order) -> bool:
+        """Whether it is a probe that may not be: what runs then runs on as if nobody had asked."""
+        if self.latched or order.action != "probe":
+            return False
+        try:
+            problem = await self._probing.refusal(order.force)
+        finally:
+            self._served = order
+        if problem is not None:
+            self._finish(problem)
+        return problem is not None
+
     def _start(self, order: Order | None) -> asyncio.Task[None]:
         if self._served is not order:
             self._finish(self.latched)  # a latch came over it
@@ -142,10 +163,20 @@ class Life:
         force = order is not None and order.force
         if (why := self.latched) is not None:
             return self._pursuit.stay_latched(why)
+        if order is not None and order.action == "probe":
+            return self._probe(order)
         if not self.wish:
             return self._pursuit.stay_off(force)
         self._pursuit.forgive()
         return self._pursuit.stay_on(cycle=order is not None and self.phase is not Phase.OFF, force=force)
+
+    async def _probe(self, order: Order) -> None:
+        """Find out what the port's switch does, then go on as wished."""
+        await self._probing.run(order.force, self._finish)
+        if not self.wish:
+            await self._pursuit.stay_off(force=False)
+        self._pursuit.forgive()
+        await self._pursuit.stay_on(cycle=False, force=False)
 
     async def leave(self, shown: Stage | None) -> None:
         """The agent stops, and the port shows this: leave no Pi powered that waits to be served.

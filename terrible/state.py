@@ -6,14 +6,13 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger(__name__)
+from terrible.model import Verdict
 
-Verdict = Mapping[str, Any]
-"""What a probe of a port found out, plain JSON values; `power.probe` says which."""
+log = logging.getLogger(__name__)
 
 
 class State:
@@ -21,13 +20,14 @@ class State:
 
     `path` None remembers nothing beyond this process: an agent without a configuration has no state.
     `problem` is one sentence while the file could not be read or cannot be written, else empty;
-    `on_problem` is called when it changes.
+    `on_problem` is called when it changes, `on_verdict` when a probe has found something new.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.problem = ""
         self.on_problem: Callable[[], object] = lambda: None
+        self.on_verdict: Callable[[], object] = lambda: None
         held = self._read() if path else {}
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
@@ -73,6 +73,7 @@ class State:
         if dict(verdict) != self._verdicts.get(location):
             self._verdicts[location] = dict(verdict)
             self._write()
+            self.on_verdict()
 
     # -- the network ----------------------------------------------------------------------------------
 

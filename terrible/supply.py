@@ -13,7 +13,7 @@ from terrible.gate import Gate, HeldUp
 from terrible.limits import Limits
 from terrible.model import BootError, Code, Location, Phase, PowerError, Slot, Stage
 from terrible.port import Port
-from terrible.seams import HubPort, Power, Shutdown
+from terrible.seams import HubPort, Power, Prober, Shutdown
 from terrible.standing import Standing
 
 Hurt = Callable[[Slot, HubPort, bool, bool], list[str]]
@@ -24,9 +24,10 @@ Switched = Callable[[Slot, frozenset[Location], bool], None]
 
 @dataclass(frozen=True, slots=True)
 class Mains:
-    """What all slots of a head share: switches, the gate, how nodes end, and who would be hurt by a cut."""
+    """What all slots of a head share: switches and probes, the gate, how nodes end, who would be hurt."""
 
     power: Power
+    prober: Prober
     gate: Gate
     shutdown: Shutdown
     limits: Limits
@@ -48,15 +49,14 @@ class Supply:
 
         `for_good`: the power does not come back by itself, so that who boots beside this slot is hurt too.
         """
-        switch = await self._check(force, for_good)
+        switch = await self._mains.power.port(self._slot.location)
+        self.check(switch, force, for_good)
         await switch.switch(on=False)
-        self._mains.switched(self._slot, switch.affects(), False)
-        report = self._standing.report
-        self._standing.say(report.phase, report.problem, power=False)
+        self.went_dark(switch)
 
     async def cut_gently(self, force: bool, for_good: bool) -> None:
         """By a person's wish: first the node may end in order, unless that cannot lead to a cut anyway."""
-        await self._check(force, for_good)
+        self.check(await self._mains.power.port(self._slot.location), force, for_good)
         device = self._port.device
         if not force and device is not None and device.stage is Stage.GADGET:
             limit = self._mains.limits.shutdown
@@ -80,14 +80,19 @@ class Supply:
             return False
         return True
 
-    async def _check(self, force: bool, for_good: bool) -> HubPort:
-        switch = await self._mains.power.port(self._slot.location)
+    def check(self, switch: HubPort, force: bool, for_good: bool) -> None:
+        """PowerError where this switch cannot cut, or would hurt somebody else."""
         if not switch.affects():
             raise PowerError(switch.why)
         if hurt := self._mains.hurt(self._slot, switch, force, for_good):
             who = ", ".join(hurt)
             raise PowerError(f"cutting {self._slot.location} would also cut {who}", Code.POWER_PROTECTED)
-        return switch
+
+    def went_dark(self, switch: HubPort) -> None:
+        """Its port, and all that loses power with it, has been switched off."""
+        self._mains.switched(self._slot, switch.affects(), False)
+        report = self._standing.report
+        self._standing.say(report.phase, report.problem, power=False)
 
     # -- on -----------------------------------------------------------------------------------------
 
@@ -97,7 +102,7 @@ class Supply:
         `held_up` is told why it takes long.
         """
         switch = await self._mains.power.port(self._slot.location)
-        if not await self._turn(cycle, held_up):
+        if not await self.turn(switch, cycle, held_up):
             self._standing.say(Phase.WAITING, power=True)
             return True
         try:
@@ -107,11 +112,15 @@ class Supply:
             return False
         finally:  # also when cancelled: the port may have power by now
             self._port.got_power()
-        self._mains.switched(self._slot, switch.affects(), True)
-        self._standing.say(Phase.WAITING, power=True)
+        self.got_power(switch)
         return True
 
-    async def _turn(self, cycle: bool, held_up: HeldUp) -> bool:
+    def got_power(self, switch: HubPort) -> None:
+        """Its port, and all that has power with it, has been switched on."""
+        self._mains.switched(self._slot, switch.affects(), True)
+        self._standing.say(Phase.WAITING, power=True)
+
+    async def turn(self, switch: HubPort, cycle: bool, held_up: HeldUp) -> bool:
         """Wait for its turn; False where a neighbour of its gang gave it power before.
 
         What shows up has to be served then, not to wait for an hour that its own cycles have spent.
@@ -119,11 +128,20 @@ class Supply:
         gate, name = self._mains.gate, self._slot.name
         came = False
         try:
-            came = await self._port.unless_it_shows(gate.turn(name, cycle, held_up))
+            came = await self._port.unless_it_shows(self._wait(switch, cycle, held_up))
         finally:
             if not came:  # its turn may have come in the very moment of that
                 gate.done(name)
         return came
+
+    async def _wait(self, switch: HubPort, cycle: bool, held_up: HeldUp) -> None:
+        """Its turn, and nobody probes a port that has its power with this one."""
+        gate, name = self._mains.gate, self._slot.name
+        await gate.turn(name, cycle, held_up)
+        while gate.probed(name, switch.affects()):
+            gate.done(name)  # its place is another's meanwhile, perhaps that probe's
+            await gate.unprobed(name, switch.affects())
+            await gate.turn(name, False, held_up)
 
     async def is_off(self) -> bool:
         """Whether the port is known to be without power."""

@@ -18,6 +18,7 @@ from terrible.seams import News
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi
+from terrible.sim.prober import SimProber
 from terrible.state import State
 from terrible.usb.bootfiles import BootFiles
 from terrible.usb.layers import Roots
@@ -158,7 +159,8 @@ async def cluster(
     broker = MemoryBroker()
     alarms = SimAlarms()
     means = Means(BootFiles(Roots(base), slots, "test"), sim, limits or Limits())
-    agent = Agent(World(sim.bus, sim, alarms, sim, broker, means), slots, INFO, state or State(None))
+    world = World(sim.bus, sim, alarms, sim, broker, means, SimProber(sim))
+    agent = Agent(world, slots, INFO, state or State(None))
     running = asyncio.create_task(agent.run())
     try:
         yield Rig(agent, broker, sim, slots, alarms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from terrible import lock
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli import settings, switches
-from terrible.cli.nopower import NoAlarms, NoPower
+from terrible.cli.nopower import NoAlarms, NoPower, NoProber
 from terrible.config import Config
-from terrible.model import HostError, Slot
+from terrible.model import HostError, Location, Slot, Verdict
 from terrible.mqtt.client import MqttBroker
 from terrible.net.client import NetHelper
 from terrible.net.direct import GadgetSeen
@@ -24,11 +24,13 @@ from terrible.net.shutdown import ShutdownCommand
 from terrible.power.alarms import HardwareAlarms
 from terrible.power.client import PortHelper, start_own
 from terrible.power.hub import HubControl
+from terrible.power.prober import HubProber, Verdicts
 from terrible.power.select import BestPower
 from terrible.power.topology import Topology
-from terrible.seams import Network, Power
+from terrible.seams import Network, Power, Prober
 from terrible.state import State
 from terrible.usb.bus import UsbBus
+from terrible.usb.pulse import pulse
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +45,12 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         stack.callback(bus.close)
         state = State(config.state_directory / "state.json" if config.configured else None)
         slots, network = await network_of(stack, config, path, state)
-        power = await power_of(stack, config, path, bus.hubs, state) if config.configured else NoPower()
+        power, prober = await _switches(stack, config, path, bus, state)
         broker = MqttBroker(settings.broker_address(config), config.cluster, info.session)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
         means = Means(settings.files(config, slots), network, config.limits)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
-        world = World(bus, power, alarms, shutdown, broker, means)
+        world = World(bus, power, alarms, shutdown, broker, means, prober)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 
@@ -73,16 +75,34 @@ async def network_of(
     return slots, network
 
 
+async def _switches(
+    stack: AsyncExitStack, config: Config, path: Path | None, bus: UsbBus, state: State
+) -> tuple[Power, Prober]:
+    """Port power, and who finds out what it is worth; none of both without a configuration."""
+    if not config.configured:
+        return NoPower(), NoProber()
+    verdicts = Verdicts(state.verdict)
+    power = await power_of(stack, config, path, bus.hubs, verdicts.of)
+    return power, HubProber(power, verdicts, bus.hubs, Topology(), bus, pulse)
+
+
 async def power_of(
-    stack: AsyncExitStack, config: Config, path: Path | None, control: HubControl, state: State
+    stack: AsyncExitStack,
+    config: Config,
+    path: Path | None,
+    control: HubControl,
+    verdict: Callable[[Location], Verdict | None],
 ) -> Power:
-    """Port power as configured; a helper of our own runs only where a slot may need it."""
+    """Port power as configured; a helper of our own runs only where a slot may need it.
+
+    `verdict` is what the last probe of a location has found out.
+    """
     wanted = {"auto", "sysfs"} & {*config.backends().values()}
     helper = await _helper(stack, path if wanted else None)
     topology = Topology()
 
     def automatic(only: str | None) -> Power:
-        return BestPower(topology, helper, control, only=only, verdict=state.verdict)
+        return BestPower(topology, helper, control, only=only, verdict=verdict)
 
     return await switches.chosen(config, automatic)
 

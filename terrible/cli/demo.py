@@ -32,6 +32,7 @@ from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.files import write_boot_files
 from terrible.sim.pi import Pi, Timing
+from terrible.sim.prober import SimProber
 from terrible.state import State
 
 CLUSTER = "demo"
@@ -95,7 +96,8 @@ async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> A
     cluster = SimCluster(plugged(simulated.boards), rate=RATE * simulated.speed)
     means = Means(settings.files(config, slots), cluster, config.limits)
     broker = MqttBroker(address, CLUSTER, info.session)
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means)
+    prober = SimProber(cluster, simulated.speed)
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, prober)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
         yield info.session

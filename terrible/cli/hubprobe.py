@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import signal
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from terrible import policy
-from terrible.model import HostError, Location, Slot, Stage
+from terrible.model import HostError, Location, PowerError, Slot, Stage, Verdict
 from terrible.policy import Neighbour
 from terrible.power.hub import HubControl
-from terrible.power.probe import BACK, OFF, Answers, Probe
-from terrible.power.topology import Topology
-from terrible.power.verdict import Observed, remembered
+from terrible.power.probe import BACK, OFF, Probe
+from terrible.power.prober import HubProber
+from terrible.power.verdict import Observed
 from terrible.seams import Bus, HubPort, Power
 from terrible.state import State
 from terrible.usb.bus import plugged_in
@@ -29,7 +26,7 @@ SYSFS = Path("/sys/bus/usb/devices")
 class Machine:
     """This head: what is plugged in, how hubs are asked and ports switched, and what is remembered.
 
-    `findings` is what this run has found out; `power` passes over a backend that did not work there.
+    `prober` finds out afresh, whatever `power` goes by.
     """
 
     bus: Bus
@@ -37,43 +34,37 @@ class Machine:
     power: Power
     slots: list[Slot]
     state: State
-    topology: Topology
-    answers: Answers
-    findings: State
+    prober: HubProber
 
 
-async def probe(
-    machine: Machine, location: Location, tell: Callable[[str], None], *, force: bool
-) -> dict[str, Any]:
-    """Probe the best backend and, while one does not work, the next; what is remembered of the last.
+async def probe(machine: Machine, location: Location, tell: Callable[[str], None], *, force: bool) -> Verdict:
+    """Probe the best backend and, while one does not work, the next; what is remembered of them.
 
-    What failed before it is kept in it as `others`. `tell` is given the lines for people. HostError where
-    nothing switches the port, or it may not be switched.
+    `tell` is given the lines for people. HostError where nothing switches the port, or nobody may.
     """
-    found: dict[str, dict[str, Any]] = {}
-    while (port := await machine.power.port(location)).backend not in found and port.affects():
-        refuse(machine, location, port, force=force)
-        tell(f"probing {location} by {port.backend}: {OFF:.0f} s off, then up to {BACK:.0f} s to come back")
-        found[port.backend], lines = await _probed(machine, location, port)
-        for line in lines:
+    trial = await _first(machine, location)
+    while True:
+        refuse(machine, location, trial.port, force=force)
+        by = trial.port.backend
+        tell(f"probing {location} by {by}: {OFF:.0f} s off, then up to {BACK:.0f} s to come back")
+        _hangup_is_cancel()
+        seen, found = await trial.run(), trial.verdict()
+        for line in report(location, seen, found):
             tell(line)
-        if found[port.backend]["works"]:
-            break
-        machine.findings.set_verdict(location, found[port.backend])
-    if not found:
-        raise HostError(port.why)
-    *others, last = found.values()
-    kept = {**last, "others": others} if others else last
-    machine.state.set_verdict(location, kept)
-    return kept
+        following = None if found["works"] else await machine.prober.trial(location, found)
+        if following is None:
+            machine.state.set_verdict(location, found)
+            return found
+        trial = following
 
 
-async def _probed(machine: Machine, location: Location, port: HubPort) -> tuple[dict[str, Any], list[str]]:
-    work = Probe(location, port, machine.control, machine.topology, machine.bus, machine.answers)
-    _hangup_is_cancel()
-    seen = await work.run()
-    found = remembered(seen, time.time(), platform.release())
-    return found, report(location, seen, found)
+async def _first(machine: Machine, location: Location) -> Probe:
+    try:
+        trial = await machine.prober.trial(location, None)
+    except PowerError as error:
+        raise HostError(str(error)) from None
+    assert trial is not None, "there is always a first, or a reason"
+    return trial
 
 
 # -- who would be hurt --------------------------------------------------------------------------------
@@ -114,7 +105,7 @@ def protected(
 # -- what is said -------------------------------------------------------------------------------------
 
 
-def report(location: str, seen: Observed, found: Mapping[str, Any]) -> list[str]:
+def report(location: str, seen: Observed, found: Verdict) -> list[str]:
     """What happened to one port, line by line, and the verdict last."""
     rows = {
         "backend": seen.backend,

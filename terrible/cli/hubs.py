@@ -9,8 +9,8 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,12 @@ from terrible.cli.hubsurvey import HubView, Survey
 from terrible.cli.loop import complain, run
 from terrible.config import Config
 from terrible.configfile import load
-from terrible.model import HostError, Location, UsageError
+from terrible.model import HostError, Location, Slot, UsageError
+from terrible.power.prober import HubProber, Verdicts
 from terrible.power.topology import Topology
 from terrible.state import State
 from terrible.usb.bus import UsbBus
-from terrible.usb.pulse import Pulse
+from terrible.usb.pulse import pulse
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C has ended (128 + SIGINT)."""
@@ -94,20 +95,34 @@ async def _probe(machine: Machine, location: Location, options: Options) -> int:
 
 @asynccontextmanager
 async def _machine(options: Options, config: Config) -> AsyncIterator[Machine]:
-    """This head's USB, for us alone. A view shows what the agent would choose; a probe finds out afresh."""
-    path, findings = config.state_directory / "state.json", State(None)
+    """This head's USB, for us alone."""
+    path, slots = config.state_directory / "state.json", config.named_slots()
     # A view by somebody who may not read the agent's memory is a view without it.
     state = State(path if options.probe is not None or os.access(path, os.R_OK) else None)
     async with AsyncExitStack() as stack:
-        stack.enter_context(lock.owner())
+        stack.enter_context(_owner(options.probe, slots))
         bus = UsbBus()
         stack.callback(bus.close)
-        pulse = Pulse()
-        stack.callback(pulse.close)
-        known = state if options.probe is None else findings
-        power = await power_of(stack, config, options.config, bus.hubs, known)
-        slots, topology = config.named_slots(), Topology()
-        yield Machine(bus, bus.hubs, power, slots, state, topology, pulse.answers, findings)
+        verdicts = Verdicts(state.verdict)
+        power = await power_of(stack, config, options.config, bus.hubs, verdicts.of)
+        prober = HubProber(power, verdicts, bus.hubs, Topology(), bus, pulse)
+        yield Machine(bus, bus.hubs, power, slots, state, prober)
+
+
+@contextmanager
+def _owner(probed: str | None, slots: list[Slot]) -> Iterator[None]:
+    """The lock; whoever has it instead, the agent most likely, can probe its slots by itself."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.owner())
+        except lock.Held as error:
+            if probed is None:
+                raise
+            names = [slot.name for slot in slots if slot.location == probed]
+            ask = f"ask it: terrible probe {names[0]}" if names else "a slot of its own it can probe itself"
+            said = f"another terrible is running ({error.holder}); {ask}; or stop it first"
+            raise HostError(said) from None
+        yield
 
 
 def _show(hubs: list[HubView], options: Options) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.model import HostError, Location, PowerError, Slot, Stage
+from terrible.model import HostError, Location, PowerError, Slot, Stage, Verdict
 from terrible.power.hub import Hub, HubControl
 from terrible.power.hubclass import HubDescriptor, PortStatus
 from terrible.power.topology import Topology, port_of
 from terrible.power.verdict import REPORTING
 from terrible.seams import Bus, Device, HubPort, Power
-from terrible.state import State, Verdict
+from terrible.state import State
 
 DEVICES = Path("bus/usb/devices")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from terrible.model import Location
+from terrible.model import Location, PowerError, Verdict
 from terrible.power.select import NoSwitch
-from terrible.seams import HubPort
+from terrible.seams import HubPort, Trial
 
 
 class NoPower:
@@ -15,7 +15,15 @@ class NoPower:
 
     async def port(self, location: Location) -> HubPort:
         """A port that stays as it is."""
-        return NoSwitch(f"{location} is no configured slot; without a configuration no power is switched")
+        return NoSwitch(_none(location))
+
+
+class NoProber:
+    """No switch to find out anything of."""
+
+    async def trial(self, location: Location, before: Verdict | None) -> Trial | None:
+        """PowerError with the reason."""
+        raise PowerError(_none(location))
 
 
 class NoAlarms:
@@ -29,3 +37,7 @@ class NoAlarms:
     def undervoltage(self) -> str:
         """Nothing waits for power, so nothing is asked."""
         return ""
+
+
+def _none(location: Location) -> str:
+    return f"{location} is no configured slot; without a configuration no power is switched"

@@ -24,7 +24,7 @@ class SimPort:
         self.cable = Cable()
         self.cuts = 0
         self.lies = False
-        self._bus = bus
+        self.bus = bus
         self._device: SimDevice | None = None
         self._life: asyncio.Task[None] | None = None
         self._on = False
@@ -100,7 +100,7 @@ class SimPort:
 
     def attach(self, descriptors: Descriptors) -> Wire:
         """The Pi appears on the bus."""
-        self._device = self._bus.plug(self.location, descriptors)
+        self._device = self.bus.plug(self.location, descriptors)
         self._device.cable = self.cable
         return self._device.wire
 
@@ -108,4 +108,4 @@ class SimPort:
         """The Pi leaves the bus."""
         device, self._device = self._device, None
         if device is not None:
-            self._bus.unplug(device)
+            self.bus.unplug(device)

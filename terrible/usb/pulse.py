@@ -6,6 +6,9 @@ asked of a device that a kernel driver has in use.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
 from terrible.model import HostError, Location
 from terrible.usb.errors import UsbAccess, UsbError, UsbStall
 from terrible.usb.libusb import Sighting, UsbContext
@@ -13,6 +16,16 @@ from terrible.usb.libusb import Sighting, UsbContext
 LIMIT = 1.0
 """Seconds for the answer; a device has 0.5 (USB 2.0, 9.2.6.4)."""
 _DEVICE_IN, _GET_STATUS, _LENGTH = 0x80, 0, 2
+
+
+@contextmanager
+def pulse() -> Iterator[Callable[[Location], Awaitable[bool | None]]]:
+    """`Pulse.answers` for as long as the block: a second ear on the bus is worth its price only then."""
+    asking = Pulse()
+    try:
+        yield asking.answers
+    finally:
+        asking.close()
 
 
 class Pulse:

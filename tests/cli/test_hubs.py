@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from terrible import lock
 from terrible.cli import hubs, hubtable
 from terrible.cli.hubs import Options, as_json
 from terrible.cli.hubsurvey import HubView, PortView, natural
@@ -202,3 +204,27 @@ def test_options_that_make_no_sense(options: Options, said: str, capsys: pytest.
 def test_a_bad_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hubs.main(Options(tmp_path / "none.toml")) == 78
     assert "none.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("port", "remedy"),
+    [
+        ("1-1.2", "ask it: terrible probe node2; or stop it first"),
+        ("1-7", "a slot of its own it can probe itself; or stop it first"),
+        (None, "stop it first"),
+    ],
+)
+def test_an_agent_that_runs_can_be_asked_to_probe(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    port: str | None,
+    remedy: str,
+) -> None:
+    monkeypatch.setattr(lock, "RUN", tmp_path)
+    config = tmp_path / "terrible.toml"
+    config.write_text(f'hub = "1-1"\nports = 4\nstate_directory = "{tmp_path}"\n')
+    with lock.owner():
+        assert hubs.main(Options(config, probe=port)) == 1
+    said = f"another terrible is running (process {os.getpid()}, {tmp_path}/lock); {remedy}"
+    assert capsys.readouterr().err == f"terrible: {said}\n"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from terrible.cli import hubprobe
 from terrible.cli.hubprobe import Machine, neighbours, probe, protected, refuse, report
-from terrible.model import HostError, Location, Stage
+from terrible.model import HostError, Location, Stage, Verdict
 from terrible.policy import Neighbour
+from terrible.power.probe import Probe
+from terrible.power.prober import HubProber, Verdicts
+from terrible.power.select import _verdict_against
 from terrible.power.topology import Topology, ports_of
 from terrible.power.verdict import Observed, remembered
 from terrible.seams import HubPort
@@ -37,7 +39,10 @@ def machine(head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mach
         return None
 
     state = State(tmp_path / "state.json")
-    return Machine(head, head, head, slots(), state, Topology(head.tree.root), answers, State(None))
+    verdicts = Verdicts(state.verdict)
+    topology = Topology(head.tree.root)
+    prober = HubProber(head, verdicts, head, topology, head, lambda: nullcontext(answers))
+    return Machine(head, head, head, slots(), state, prober)
 
 
 def refusal(machine: Machine, location: Location, *, together: frozenset[Location], force: bool) -> str:
@@ -108,32 +113,40 @@ def test_a_node_without_a_slot_is_protected_too(stage: Stage) -> None:
 class Backends:
     """Probes that find what they are told, one backend after the other."""
 
-    def __init__(self, machine: Machine, works: dict[str, bool]) -> None:
-        self.works, self.tried = works, list[str]()
-        self.machine = machine
+    def __init__(self, machine: Machine) -> None:
+        self.works: dict[str, bool] = {}
+        self.tried: list[str] = []
+        self._verdicts = machine.prober._verdicts
 
     async def port(self, location: Location) -> HubPort:
-        """As the agent's choice does: passes over what this run has found not to work."""
-        against = self.machine.findings.verdict(location)
-        left = [name for name in self.works if against is None or against["backend"] != name]
+        """As the agent's choice does: passes over what a probe has found not to work."""
+        known = self._verdicts.of(location)
+        left = [name for name in self.works if not _verdict_against(name, known)]
         return Switch(left[0], together=frozenset({location})) if left else Switch("none", "nothing is left")
 
-    async def probed(self, _: Machine, location: Location, port: HubPort) -> tuple[dict[str, Any], list[str]]:
-        self.tried.append(port.backend)
-        return {"backend": port.backend, "works": self.works[port.backend], "when": 1}, [
-            f"saw {port.backend}"
-        ]
+    def sees(self, work: Probe) -> Observed:
+        self.tried.append(work.port.backend)
+        if not self.works[work.port.backend]:
+            work.seen.refused = "it would not"
+        else:
+            work.seen.off = 0.1
+        return work.seen
 
 
 @pytest.fixture
-def backends(machine: Machine, head: Head, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backends]:
-    made = Backends(machine, {})
-    monkeypatch.setattr(hubprobe, "_probed", made.probed)
+def backends(machine: Machine, head: Head, monkeypatch: pytest.MonkeyPatch) -> Backends:
+    made = Backends(machine)
+
+    async def probed(work: Probe) -> Observed:
+        return made.sees(work)
+
+    monkeypatch.setattr(Probe, "run", probed)
+    monkeypatch.setattr(hubprobe, "_hangup_is_cancel", lambda: None)  # virtual time knows no signals
     monkeypatch.setattr(head, "port", made.port)
-    yield made
+    return made
 
 
-def probed(machine: Machine) -> tuple[dict[str, Any], list[str]]:
+def probed(machine: Machine) -> tuple[Verdict, list[str]]:
     lines: list[str] = []
     return run(probe(machine, ROM_AT, lines.append, force=False)), lines
 
@@ -142,9 +155,17 @@ def test_a_backend_that_works_is_the_last_one_tried(machine: Machine, backends: 
     backends.works = {"sysfs": True, "hub": True}
     found, lines = probed(machine)
     assert backends.tried == ["sysfs"]
-    assert found == machine.state.verdict(ROM_AT) == {"backend": "sysfs", "works": True, "when": 1}
+    assert found == machine.state.verdict(ROM_AT)
+    assert (found["backend"], found["works"], "others" in found) == ("sysfs", True, False)
     assert lines[0].startswith("probing 1-1.1 by sysfs: 12 s off")
-    assert lines[1:] == ["saw sysfs"]
+    assert lines[-1].startswith("1-1.1  verdict     It works")
+
+
+def test_what_an_earlier_probe_said_does_not_count(machine: Machine, backends: Backends) -> None:
+    backends.works = {"sysfs": True, "hub": True}
+    machine.state.set_verdict(ROM_AT, {"backend": "sysfs", "works": False, "when": 1})
+    probed(machine)
+    assert backends.tried == ["sysfs"]
 
 
 def test_after_one_that_fails_the_next_is_tried_and_both_are_kept(
@@ -154,7 +175,7 @@ def test_after_one_that_fails_the_next_is_tried_and_both_are_kept(
     found, _ = probed(machine)
     assert backends.tried == ["sysfs", "hub"]
     assert (found["backend"], found["works"]) == ("hub", True)
-    assert found["others"] == [{"backend": "sysfs", "works": False, "when": 1}]
+    assert [(other["backend"], other["works"]) for other in found["others"]] == [("sysfs", False)]
     assert State(machine.state._path).verdict(ROM_AT) == found
 
 
@@ -169,7 +190,7 @@ def test_a_single_backend_that_fails(machine: Machine, backends: Backends) -> No
     backends.works = {"gpio": False}
     found, _ = probed(machine)
     assert backends.tried == ["gpio"]
-    assert found == {"backend": "gpio", "works": False, "when": 1}
+    assert (found["backend"], found["works"], "others" in found) == ("gpio", False, False)
 
 
 def test_a_port_without_a_switch(machine: Machine, backends: Backends) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from terrible.model import Location, PowerError, Stage
@@ -70,7 +70,8 @@ class World(FakeHub):
         return self.alive
 
     def probe(self, port: Port) -> Probe:
-        return Probe(HERE, port, self, Topology(self.tree.root), self, self.answers)
+        topology = Topology(self.tree.root)
+        return Probe(HERE, port, self, topology, self, lambda: nullcontext(self.answers))
 
     # -- what happens -------------------------------------------------------------------------------------
 

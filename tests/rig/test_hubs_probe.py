@@ -8,12 +8,15 @@ import os
 import re
 import signal
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from terrible.sim.families import FAMILIES, GADGET
 from terrible.sim.pi import Pi, Plug, Timing
+from tests.mqtt.brokers import Mosquitto
 
+from .agent import Ear, agent
 from .conftest import Rig
 from .hubscommand import HUBS, LIMIT, configured, hubs
 from .remote import Result
@@ -51,6 +54,61 @@ def test_a_probe_of_a_node_that_loses_its_power(rig: Rig, backend: str) -> None:
         assert kept["off_seconds"] < 3
 
     rig.run(story(), LIMIT + 60)
+
+
+def test_an_agent_that_runs_finds_what_the_command_does(
+    rig: Rig, files: dict[str, str], broker: Mosquitto
+) -> None:
+    """And serves what comes back."""
+
+    async def story() -> None:
+        rig.hub.insert(2, Rebooting())
+        await rig.head.until(f"test -e {DEVICES}/1-1.2:1.0/net")
+        cuts: list[int] = []
+        note = lambda port, on: None if on else cuts.append(port)  # noqa: E731
+        rig.head.watch_power(note)
+        async with agent(rig, broker) as (process, ear):
+            await ear.until_phase("up", "node2")
+            refused = await answered(ear, "1", force=False)
+            assert (refused["error"]["code"], cuts) == ("power_protected", [])
+            done = await answered(ear, "2", force=True)
+            assert (done["status"], set(cuts)) == ("done", {2})
+            await ear.until_phase("up", "node2")
+            assert ear.phases["node2"][-4:] == ["rom", "loading", "starting", "up"]
+            await process.signal(signal.SIGTERM)
+            assert await process.wait(10) == 0
+        rig.head.unwatch_power(note)
+        told = done["data"]["verdicts"]["node2"]
+        assert told == (await remembered(rig))["1-1.2"]
+        rig.hub.remove(2)
+        rig.hub.insert(2, Rebooting())
+        await rig.head.until(f"test -e {DEVICES}/1-1.2:1.0/net")
+        await hubs(rig, config="/etc/terrible.toml", probe="1-1.2", force=True)
+        found = (await remembered(rig))["1-1.2"]
+        assert (told["works"], told["cuts"]) == (True, True)
+        assert alike(told) == alike(found)
+
+    rig.run(story(), LIMIT + 60)
+
+
+async def answered(ear: Ear, number: str, *, force: bool) -> dict[str, Any]:
+    """The last answer to a request to probe node2."""
+    await ear.say("request/probe", json.dumps({"id": number, "slots": "node2", "force": force}))
+
+    def last() -> dict[str, Any]:
+        return dict(ear.last.get("response/probe", {}))
+
+    await ear.until(lambda: last().get("id") == number and last()["status"] in ("done", "error"))
+    return last()
+
+
+async def remembered(rig: Rig) -> dict[str, dict[str, Any]]:
+    return dict(json.loads(await rig.head.get("/var/lib/terrible/state.json"))["verdicts"])
+
+
+def alike(verdict: dict[str, Any]) -> dict[str, Any]:
+    """What two probes of one port must agree on: all but the times."""
+    return {key: value for key, value in verdict.items() if key != "when" and not key.endswith("_seconds")}
 
 
 def test_a_hub_that_keeps_its_5_volts(rig: Rig) -> None:

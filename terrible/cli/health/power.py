@@ -49,7 +49,7 @@ async def _asked(config: Config, path: Path | None) -> AsyncIterator[Finding]:
         try:
             bus = UsbBus()
             stack.callback(bus.close)
-            power = await assemble.power_of(stack, config, path, bus.hubs, remembered(config))
+            power = await assemble.power_of(stack, config, path, bus.hubs, remembered(config).verdict)
         except HostError as error:
             yield failed("power", error)
             return
