@@ -66,20 +66,37 @@ class Desk:
         return {name: lives[name].order(action, request.force) for name in names}
 
     async def _follow(self, request: Request, orders: dict[str, asyncio.Future[Problem | None]]) -> None:
-        """Answer once every slot has done it, or could not."""
+        """Tell of each slot that has done it, or could not, and answer once all have."""
         try:
-            await asyncio.wait(orders.values())
+            await self._until_all_ended(request, orders)
         except asyncio.CancelledError:
             self._refuse(request, Refused("agent_error", "the agent stopped"))
             raise
         problems = {name: problem for name, done in orders.items() if (problem := done.result())}
         found = self._verdicts(request, [name for name in orders if name not in problems])
+        said: dict[str, Any] = {"slots": list(orders), **found}
         if not problems:
-            self._broker.answer(request, Answer("done", {"slots": list(orders), **found}))
+            self._broker.answer(request, Answer("done", said))
             return
         first = next(iter(problems.values()))
         message = "; ".join(f"{name}: {problem.message}" for name, problem in problems.items())
-        self._broker.answer(request, Answer("error", found, str(first.code), message))
+        failed = {name: _plain(problem) for name, problem in problems.items()}
+        self._broker.answer(request, Answer("error", {**said, "failed": failed}, str(first.code), message))
+
+    async def _until_all_ended(
+        self, request: Request, orders: dict[str, asyncio.Future[Problem | None]]
+    ) -> None:
+        """Where there are several slots, whoever asked learns of each as it ends."""
+        left = dict(orders)
+        while left:
+            await asyncio.wait(left.values(), return_when=asyncio.FIRST_COMPLETED)
+            for name in [name for name, done in left.items() if done.done()]:
+                problem = left.pop(name).result()
+                if len(orders) > 1:
+                    error = {"error": _plain(problem)} if problem else {}
+                    self._broker.answer(
+                        request, Answer("progress", {"slot": name, "left": len(left), **error})
+                    )
 
     def _verdicts(self, request: Request, names: list[str]) -> dict[str, Any]:
         """What the probes of these slots have found out; nothing after other verbs."""
@@ -90,3 +107,7 @@ class Desk:
 
     def _refuse(self, request: Request, refusal: Refused) -> None:
         self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))
+
+
+def _plain(problem: Problem) -> dict[str, str]:
+    return {"code": str(problem.code), "message": problem.message}

@@ -77,7 +77,7 @@ def test_a_slot_that_is_off_lets_its_neighbour_boot(base: Path, rom: float) -> N
     async def story() -> None:
         async with cluster(base, [], sim=gang(Pi(), Pi(timing=Timing(rom=rom)))) as rig:
             await rig.until(Phase.UP)
-            assert await told(rig, "power", "all", "off", force=True) == ["accepted", "done"]
+            assert (await told(rig, "power", "all", "off", force=True))[-1] == "done"
             await asyncio.sleep(60)
             rig.broker.ask("power", "node2", "on")
             await asyncio.sleep(600)

@@ -30,7 +30,7 @@ async def told(rig: Rig, verb: str, slots: str, action: str = "", *, force: bool
     def answers() -> list[str]:
         return [a.code or a.status for request, a in rig.broker.answers if request.id == number]
 
-    await rig.broker.until(lambda: bool(answers()) and answers()[-1] != "accepted")
+    await rig.broker.until(lambda: bool(answers()) and answers()[-1] not in ("accepted", "progress"))
     return answers()
 
 
@@ -40,6 +40,25 @@ def test_words_that_name_no_slot_do_not_end_the_agent(base: Path) -> None:
             await rig.until(Phase.UP)
             assert await told(rig, "power", "1-1.2", "off") == ["bad_request"]
             assert await told(rig, "power", "node1", "on") == ["accepted", "done"]
+
+    clock.run(story())
+
+
+def test_whoever_asks_for_several_learns_of_each_as_it_ends(base: Path) -> None:
+    async def story() -> None:
+        pis = [Pi(), Pi(faults=[Fault(Kind.ROM_REJECTS, times=None)]), Pi()]
+        async with cluster(base, pis) as rig:
+            await rig.until(Phase.UP, "node3")
+            assert (await told(rig, "power", "all", "cycle", force=True))[-1] == "boot_failed"
+            told_of = [answer for request, answer in rig.broker.answers if request.slots == "all"]
+        accepted, *progress, last = told_of
+        assert accepted.data == {"slots": ["node1", "node2", "node3"]}
+        assert sorted(step.data["slot"] for step in progress) == ["node1", "node2", "node3"]
+        assert [step.data["left"] for step in progress] == [2, 1, 0]
+        bad = next(step.data for step in progress if step.data["slot"] == "node2")
+        assert bad["error"]["code"] == last.code == "boot_failed"
+        assert all("error" not in step.data for step in progress if step.data["slot"] != "node2")
+        assert last.data == {"slots": ["node1", "node2", "node3"], "failed": {"node2": bad["error"]}}
 
     clock.run(story())
 
@@ -216,7 +235,7 @@ def test_a_whole_gang_can_be_switched_off(base: Path) -> None:
     async def story() -> None:
         async with cluster(base, [Pi(), Pi(), Pi()], ganged=True) as rig:
             await rig.until(Phase.UP)
-            assert await told(rig, "power", "all", "off") == ["accepted", "done"]
+            assert await told(rig, "power", "all", "off") == ["accepted", *["progress"] * 3, "done"]
             assert [rig.phase(f"node{n}") for n in (1, 2, 3)] == [Phase.OFF] * 3
             await asyncio.sleep(3600)
             assert not any(port.lit for port in rig.cluster.ports.values())

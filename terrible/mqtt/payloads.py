@@ -1,23 +1,30 @@
 """What is published: news of the agent as topics and JSON.
 
-The shapes are dataclasses, which cost a small head far less memory than pydantic's models
-(facts/arm.md) and of which pydantic makes JSON Schema as well. `info` and `node/<name>/boot` are the
-model's own Info and Transcript with a `v`.
+`node/<name>/boot` is the model's own Transcript with a `v`; all else has its shape in mqtt.shapes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
-from terrible.model import Answer, Event, Info, Phase, Problem, Progress, Report, Request, Transcript
+from terrible.model import Answer, Event, Info, Phase, Progress, Report, Request, Transcript
+from terrible.mqtt.shapes import (
+    VERSION,
+    Advance,
+    Error,
+    Happening,
+    Introduction,
+    PortState,
+    Response,
+    Seat,
+    State,
+    Summary,
+)
 from terrible.mqtt.topics import Kind, Topics
 from terrible.seams import News
-
-VERSION: Literal[1] = 1
-"""Within a version fields are only added."""
 
 PROGRESS_LIVES = 10
 """Seconds; later a slow reader's bar is better moved by the next."""
@@ -46,85 +53,6 @@ class Publication:
         return self.qos > 0 and not self.retain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """`node/<name>/state`. `since` is Unix time; `session` is new at every start of the agent."""
-
-    v: Literal[1] = VERSION
-    phase: Phase
-    problem: Problem | None
-    wish: Literal["on", "off"]
-    since: float
-    location: str
-    power: bool | None
-    addresses: tuple[str, ...]
-    attempt: int
-    session: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortState:
-    """`hub/<location>/port/<n>`: who sits at a port of a hub, and whether it has power; null: unknown."""
-
-    v: Literal[1] = VERSION
-    location: str
-    slot: str
-    power: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """`summary`. `updated` is when a slot last changed its phase, in Unix time; 0 if none has."""
-
-    v: Literal[1] = VERSION
-    total: int
-    up: int
-    booting: int
-    failed: int
-    updated: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """`node/<name>/event`. Home Assistant asks for the name `event_type`; `ts` is Unix time."""
-
-    v: Literal[1] = VERSION
-    event_type: str
-    ts: float
-    message: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """`node/<name>/progress`: bytes sent in this attempt and the file being sent."""
-
-    v: Literal[1] = VERSION
-    phase: Phase
-    sent: int
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class Error:
-    """Why a request was refused or failed: a stable code and a sentence for people."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """`response/<verb>`: one of the answers to a request. `id` is null where none could be read."""
-
-    v: Literal[1] = VERSION
-    id: str | None
-    ok: bool
-    status: str
-    data: dict[str, Any] = field(default_factory=dict)
-    error: Error | None = None
-
-
 def publications(news: News, topics: Topics, session: str, now: float) -> tuple[Publication, ...]:
     """What a piece of news puts on the broker; `now` is Unix time."""
     match news:
@@ -147,7 +75,7 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
         case Transcript(slot=name):
             return (Publication(topics.of(Kind.BOOT, name), _json(news)),)
         case Info():
-            return (Publication(topics.of(Kind.INFO), _json(news)),)
+            return (Publication(topics.of(Kind.INFO), _json(_introduction(news))),)
 
 
 def as_told(news: Report | Transcript, session: str) -> dict[str, Any]:
@@ -203,11 +131,18 @@ def _state(report: Report, session: str) -> State:
     )
 
 
+def _introduction(info: Info) -> Introduction:
+    seats = tuple(Seat(**_fields(slot)) for slot in info.slots)
+    return Introduction(**{**_fields(info), "slots": seats})
+
+
 def _port(report: Report) -> PortState:
     return PortState(location=report.slot.location, slot=report.slot.name, power=report.power)
 
 
-def _json(shape: State | PortState | Summary | Happening | Advance | Response | Info | Transcript) -> bytes:
+def _json(
+    shape: State | PortState | Summary | Happening | Advance | Response | Introduction | Transcript,
+) -> bytes:
     text = json.dumps({"v": VERSION, **_fields(shape)}, separators=(",", ":"), default=_plain)
     return text.encode()
 
