@@ -160,6 +160,14 @@ def soak(
 
 
 @app.command()
+def schema(name: Annotated[str | None, typer.Argument(help="One of those listed without it.")] = None) -> int:
+    """Print what is said over MQTT as JSON Schema, or the names of what there is."""
+    from terrible.cli.schema import main
+
+    return main(name)
+
+
+@app.command()
 def demo(
     nodes: Annotated[int, typer.Option(min=1, max=120, help="How many simulated Pis.")] = 4,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="How much faster than real Pis.")] = 2.0,

@@ -5,6 +5,7 @@ docs/schema/ holds them as files; `python -m terrible.mqtt.schema docs/schema` w
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -37,15 +38,29 @@ _VERSIONED = {"boot"}
 def schema(name: str) -> dict[str, Any]:
     """The schema of one of SHAPES. What is published may have more fields than a reader knows."""
     mode: Any = "validation" if name == "request" else "serialization"
-    made = TypeAdapter(SHAPES[name]).json_schema(mode=mode)
+    made = _same_from_every_pydantic(TypeAdapter(SHAPES[name]).json_schema(mode=mode))
     if name in _VERSIONED:
-        made["properties"] = {"v": {"const": 1, "title": "V", "type": "integer"}, **made["properties"]}
+        made["properties"] = {"v": {"const": 1, "type": "integer"}, **made["properties"]}
         made["required"] = ["v", *made.get("required", [])]
-    return {"$schema": DIALECT, **made}
+    return {"$schema": DIALECT, "title": name, "description": inspect.getdoc(SHAPES[name]), **made}
+
+
+def _same_from_every_pydantic(part: Any) -> Any:
+    """Without what only some versions say: docstrings of dataclasses, and that more fields are allowed."""
+    if isinstance(part, list):
+        return [_same_from_every_pydantic(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: _same_from_every_pydantic(value)
+        for key, value in part.items()
+        if not (key in ("description", "title") and isinstance(value, str))
+        and (key, value) != ("additionalProperties", True)
+    }
 
 
 def text(name: str) -> str:
-    """As it is in a file, the same from every pydantic."""
+    """As it is in a file."""
     return json.dumps(schema(name), indent=2, sort_keys=True) + "\n"
 
 

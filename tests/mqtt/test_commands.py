@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from terrible.model import Request
-from terrible.mqtt.commands import LARGEST, VERBS, Commands, Message, Refusal
+from terrible.mqtt.commands import AHEAD, LARGEST, VERBS, Commands, Message, Refusal
 from terrible.mqtt.topics import Topics
 
 BASE = "terrible/rack-1"
@@ -130,6 +130,68 @@ def test_a_repeated_id_is_answered_once() -> None:
     assert reader.refused == {"repeated": 3, "malformed": 1}
 
 
+def order(reader: Commands, kind: str = "request", **fields: Any) -> Request | Refusal | None:
+    asked = {"id": str(fields), "slots": "node1", **fields}
+    return reader.read(Message(f"{BASE}/{kind}/boot", json.dumps(asked).encode()), NOW)
+
+
+def test_what_has_expired_is_refused_and_told_by_whose_clock() -> None:
+    reader = commands()
+    assert isinstance(order(reader, expires=NOW), Request)
+    assert isinstance(order(reader, expires=NOW + 1e9), Request), "on the same broker it may be good for ever"
+    late = order(reader, expires=NOW - 5)
+    assert isinstance(late, Refusal)
+    assert (late.code, late.message.partition(";")[0]) == (
+        "expired", "it was good until 5 s ago by this head's clock, which says 1700000000"
+    )  # fmt: skip
+    assert reader.refused == {"expired": 1}
+
+
+@pytest.mark.parametrize("expires", [None, NOW + AHEAD + 1, 1e300, float("inf"), float("nan")])
+def test_a_request_over_a_bridge_must_expire_and_soon(expires: float | None) -> None:
+    reader = commands()
+    refused = order(reader, "remote/request", expires=expires)
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.message.split()[0]) == ("bad_request", "expires:")
+    assert isinstance(order(reader, "remote/request", expires=NOW + 30), Request)
+    assert isinstance(order(reader, "remote/request", expires=NOW - 1), Refusal)
+    assert reader.refused == {"malformed": 1, "expired": 1}
+
+
+def test_one_id_is_good_for_one_request_whichever_way_it_comes() -> None:
+    reader = commands()
+    assert isinstance(order(reader, id="7", expires=NOW + 30), Request)
+    assert order(reader, "remote/request", id="7", expires=NOW + 30) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "topic"),
+    [
+        (f"{BASE}/response/status", f"{BASE}/response/status"),
+        (f"{BASE}/response/cli/7c1f", f"{BASE}/response/cli/7c1f"),
+        *[(f"{BASE}/{other}", "") for other in (
+            "response/", "response", "status", "node/node1/power/set", "request/power",
+            "response/+", "response/#", "response/a//b", "response/x\x00", "response/" + "a/" * 200 + "a",
+        )],
+        ("terrible/rack-2/response/status", ""),
+        ("homeassistant/status", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_answers_go_below_our_own_response_topic_only(wanted: str, topic: str) -> None:
+    message = Message(f"{BASE}/request/boot", b'{"id":"1","slots":"node1"}', False, wanted, b"mine")
+    found = commands().read(message, NOW)
+    assert isinstance(found, Request)
+    assert (found.reply_to, found.correlation) == (topic, b"mine")
+
+
+def test_a_plain_word_is_never_answered_elsewhere_and_large_correlation_data_is_left_out() -> None:
+    word = Message(f"{BASE}/node/node1/power/set", b"on", False, f"{BASE}/response/x", b"mine")
+    assert commands().read(word, NOW) == Request("power", "node1", "on")
+    message = Message(f"{BASE}/request/boot", b'{"id":"1","slots":"node1"}', False, "", b"x" * 257)
+    assert commands().read(message, NOW) == Request("boot", "node1", id="1")
+
+
 def test_plain_words_may_be_repeated() -> None:
     reader = commands()
     for _ in range(3):
@@ -157,6 +219,7 @@ _FIELDS = st.fixed_dictionaries(
         "action": st.sampled_from(["on", "off", "cycle", "", "ON", 1, None]),
         "force": st.one_of(st.booleans(), st.text(max_size=3)),
         "v": st.integers(),
+        "expires": st.one_of(st.floats(), st.integers(), st.text(max_size=3), st.none()),
         "other": st.recursive(st.none() | st.floats() | st.text(), st.lists, max_leaves=5),
     },
 )
@@ -167,7 +230,10 @@ _PAYLOADS = st.one_of(
     .map(str.encode),
     _FIELDS.map(json.dumps).map(str.encode),
 )
-_TOPICS = st.sampled_from([f"request/{verb}" for verb in [*sorted(VERBS), "x"]] + ["node/node1/power/set"])
+_TOPICS = st.sampled_from(
+    [f"{way}request/{verb}" for verb in [*sorted(VERBS), "x"] for way in ("", "remote/")]
+    + ["node/node1/power/set"]
+)
 
 
 @settings(max_examples=1000, deadline=None)

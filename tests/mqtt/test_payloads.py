@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from terrible.model import Answer, Code, Event, Phase, Problem, Request
-from terrible.mqtt import payloads
+from terrible.mqtt import payloads, shapes
 from terrible.mqtt.payloads import Publication, publications
 from terrible.mqtt.topics import Topics
 from terrible.seams import News
@@ -134,7 +134,7 @@ def test_responses() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [payloads.State, payloads.Summary, payloads.Happening, payloads.Advance, payloads.Response]
+    "shape", [shapes.State, shapes.Summary, shapes.Happening, shapes.Advance, shapes.Response]
 )
 def test_pydantic_makes_a_schema_of_each_shape(shape: type) -> None:
     schema = TypeAdapter(shape).json_schema()
@@ -143,4 +143,4 @@ def test_pydantic_makes_a_schema_of_each_shape(shape: type) -> None:
 
 def test_state_satisfies_its_schema() -> None:
     payload = of(report(SLOTS[0]))["node/node1/state"].payload
-    assert TypeAdapter(payloads.State).validate_json(payload).phase is Phase.UP
+    assert TypeAdapter(shapes.State).validate_json(payload).phase is Phase.UP
