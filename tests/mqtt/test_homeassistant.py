@@ -199,6 +199,31 @@ def test_no_orphan_outlives_a_restart_and_nobody_elses_device_is_touched(
     run(test())
 
 
+NODE4 = [config("node4"), f"{BASE}/node/node4/state"]
+
+
+def withdrawn(observer: Observer) -> list[str]:
+    return [topic for topic, payload, *_ in observer.seen if topic in NODE4 and not payload]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["in one run", "between two runs"])
+def test_a_device_is_withdrawn_before_the_topics_it_names(tmp_path: Path, meanwhile: bool) -> None:
+    """Home Assistant would complain of states that are empty."""
+
+    async def test() -> None:
+        async with running(make("mosquitto", tmp_path)) as broker, observing(broker.port) as observer:
+            async with agent(broker.port, *ALL_UP, discovery=ON) as agent_:
+                await until(lambda: {*NODE4} <= {*observer.held})
+                if not meanwhile:
+                    agent_.tell(FEWER)
+                    await until(lambda: withdrawn(observer) == NODE4)
+            if meanwhile:
+                async with agent(broker.port, FEWER, discovery=ON):
+                    await until(lambda: withdrawn(observer) == NODE4)
+
+    run(test())
+
+
 def test_birth_brings_devices_and_states_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(homeassistant, "JITTER", 0.2)
 
