@@ -75,6 +75,15 @@ class MqttConfig(_Table):
     ca_file: Path | None = None
 
 
+class HomeAssistantConfig(_Table):
+    """Whether Home Assistant is told of the cluster, and its discovery prefix."""
+
+    discovery: Annotated[bool, Field(strict=True)] = True
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)] = (
+        "homeassistant"
+    )
+
+
 class FilesConfig(_Table):
     """Where boot files are looked for; `firmware` takes bootcode, start and fixup files from elsewhere."""
 
@@ -95,6 +104,7 @@ class Config(_Table):
     watchdog: Annotated[bool, Field(strict=True)] = False
     state_directory: Path = Path("/var/lib/terrible")
     mqtt: MqttConfig = MqttConfig()
+    homeassistant: HomeAssistantConfig = HomeAssistantConfig()
     files: FilesConfig = FilesConfig()
     power: PowerConfig = PowerConfig()
     net: NetConfig = NetConfig()

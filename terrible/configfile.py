@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from terrible.config import Config, FilesConfig, MqttConfig, SlotConfig
+from terrible.config import Config, FilesConfig, HomeAssistantConfig, MqttConfig, SlotConfig
 from terrible.limits import Limits
 from terrible.model import HostError
 from terrible.net_config import NetConfig
@@ -28,6 +28,7 @@ NOT_KEYS = frozenset({"TERRIBLE_CONFIG", "TERRIBLE_BROKER"})
 TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     (): Config,
     ("mqtt",): MqttConfig,
+    ("homeassistant",): HomeAssistantConfig,
     ("files",): FilesConfig,
     ("slots",): SlotConfig,
     ("power",): PowerConfig,

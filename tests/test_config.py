@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terrible import configfile
+from terrible.cli.settings import discovery
 from terrible.config import Config, port_location, slug
 from terrible.configfile import ConfigError, load
 from terrible.limits import Limits
+from terrible.mqtt.homeassistant import Discovery
 from terrible.net import addresses
 from terrible.power import permit
 from terrible.power_config import BACKENDS
@@ -148,6 +150,13 @@ def test_environment_values_have_types() -> None:
     assert (config.limits.off_time, config.limits.pauses) == (1.5, (1.0, 2.5))
 
 
+def test_home_assistant_is_told_unless_somebody_minds(path: Path) -> None:
+    assert discovery(load(None, {})) == Discovery("homeassistant", enabled=True)
+    path.write_text('[homeassistant]\nprefix = "smart/home"\n')
+    quiet = load(path, {"TERRIBLE_HOMEASSISTANT__DISCOVERY": "false"})
+    assert discovery(quiet) == Discovery("smart/home", enabled=False)
+
+
 def test_slots_can_come_from_the_environment() -> None:
     config = load(None, {"TERRIBLE_SLOTS": '[{name = "a", location = "1-1.1"}]'})
     assert [s.name for s in config.named_slots()] == ["a"]
@@ -228,6 +237,11 @@ BAD: dict[str, tuple[str, ...]] = {
     "hubs = 1": ("hubs: unknown key; allowed here: cluster, hub, ports, slots, subnet",),
     "[mqtt]\nprot = 1": ("mqtt.prot: unknown key; allowed here: host, port, username",),
     "[files]\ndir = 1": ("files.dir: unknown key; allowed here: directory, firmware, profiles",),
+    "[homeassistant]\nenabled = true": (
+        "homeassistant.enabled: unknown key; allowed here: discovery, prefix",
+    ),
+    '[homeassistant]\ndiscovery = "off"': ("homeassistant.discovery = 'off': ", "valid boolean"),
+    '[homeassistant]\nprefix = "home/#"': ("homeassistant.prefix = 'home/#': ", "pattern"),
     "[limits]\nwait = 1": ("limits.wait: unknown key; allowed here: power_on_to_rom, control_out",),
     SLOT + "port = 1": ("slots.0.port: unknown key; allowed here: name, location, number, profile, power",),
     "hub = 1": ("hub = 1: ", "valid string"),

@@ -95,7 +95,7 @@ async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> A
     slots = config.named_slots()
     cluster = SimCluster(plugged(simulated.boards), rate=RATE * simulated.speed)
     means = Means(settings.files(config, slots), cluster, config.limits)
-    broker = MqttBroker(address, CLUSTER, info.session)
+    broker = MqttBroker(address, CLUSTER, info.session, settings.discovery(config))
     prober = SimProber(cluster, simulated.speed)
     world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, prober)
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")

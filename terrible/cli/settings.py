@@ -12,6 +12,7 @@ from terrible.config import Config
 from terrible.configfile import ConfigError
 from terrible.model import Info, Location, Slot
 from terrible.mqtt.address import BrokerAddress
+from terrible.mqtt.homeassistant import Discovery
 from terrible.usb.bootfiles import BootFiles
 from terrible.usb.layers import Roots
 
@@ -38,6 +39,11 @@ def broker_address(config: Config) -> BrokerAddress:
             raise ConfigError(f"mqtt.password_file: {mqtt.password_file}: {error.strerror}") from None
     ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
     return BrokerAddress(mqtt.host, mqtt.port, mqtt.username, password, mqtt.tls, ca_file)
+
+
+def discovery(config: Config) -> Discovery:
+    """What Home Assistant is told."""
+    return Discovery(config.homeassistant.prefix, config.homeassistant.discovery)
 
 
 def newcomers(config: Config) -> Callable[[Location], Slot]:

@@ -16,6 +16,7 @@ from terrible.mqtt import answers, payloads
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Commands, Refusal
 from terrible.mqtt.connection import Connection, read
+from terrible.mqtt.homeassistant import OFF, Discovery, HomeAssistant
 from terrible.mqtt.keeper import Keeper
 from terrible.mqtt.outbox import Outbox
 from terrible.mqtt.pace import Pace
@@ -34,12 +35,15 @@ log = logging.getLogger(__name__)
 class MqttBroker:
     """Publishes and obeys for one cluster. `session` is the agent's, new at every start."""
 
-    def __init__(self, address: BrokerAddress, cluster: str, session: str) -> None:
+    def __init__(
+        self, address: BrokerAddress, cluster: str, session: str, discovery: Discovery = OFF
+    ) -> None:
         self._topics = Topics(cluster)
         self._session = session
         self._commands = Commands(self._topics)
         self._outbox = Outbox(self._topics)
         self._roster = Roster(self._topics)
+        self._home = HomeAssistant(discovery, self._topics, self._outbox)
         self._pace = Pace(self._publish)
         self._found: set[str] = set()
         self._requests: asyncio.Queue[Request] = asyncio.Queue(_REQUESTS)
@@ -61,6 +65,7 @@ class MqttBroker:
             self._roster.learn(news)
             self._outbox.put(self._roster.summary())
         if isinstance(news, Info):
+            self._home.learn(news)  # first, so that it does not wonder at topics that are cleared
             self._clear_gone([*self._found, *self._outbox.tree])
 
     def answer(self, request: Request, answer: Answer) -> None:
@@ -83,9 +88,10 @@ class MqttBroker:
     # -- the broker's side ------------------------------------------------------------------
 
     async def _talk(self, connection: Connection) -> None:
-        own = [self._topics.every(kind) for kind in OF_A_SLOT]
+        own = [self._home.found_at, *(self._topics.every(kind) for kind in OF_A_SLOT)]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(connection), name="mqtt receive")
+            tasks.create_task(self._home.follow(), name="home assistant")
             await self._listen(connection, own)
             self._outbox.refill()
             await send(connection, self._outbox, until_empty=True)
@@ -97,7 +103,7 @@ class MqttBroker:
         commands = [self._topics.every(kind) for kind in COMMANDS]
         if refused := await connection.listen(commands, qos=1):
             log.warning("the broker lets us not read %s: nobody can ask us anything", ", ".join(refused))
-        await connection.listen(own, qos=0)
+        await connection.listen([*own, *self._home.births], qos=0)
 
     async def _last_news(self, connection: Connection) -> None:
         self._outbox.take_back()
@@ -106,6 +112,8 @@ class MqttBroker:
     async def _receive(self, connection: Connection) -> None:
         async for message in connection.messages:
             heard = read(message)
+            if self._home.hears(heard.topic, heard.payload):
+                continue
             parsed = self._topics.parse(heard.topic)
             if parsed and parsed[0] in OF_A_SLOT:
                 if heard.retained and len(self._found) < _FOUND:

@@ -71,11 +71,19 @@ class Outbox:
     def refill(self) -> None:
         """After a connect: the whole tree in order, then topics to clear, then each event and answer."""
         self.take_back()
-        tree = sorted(self.tree.items(), key=lambda item: self._topics.place(item[0]))
+        tree = self._in_order()
         cleared = [(key, p) for key, p in self._waiting.items() if p.retain and not p.payload]
         queue = [(key, self._waiting[key]) for key in self._queue]
         self._waiting = OrderedDict([*tree, *cleared, *queue])
         self._filled.set()
+
+    def repeat(self) -> None:
+        """The whole tree in order once more, before whatever waits besides it."""
+        self._waiting = OrderedDict([*self._in_order(), *self._waiting.items()])
+        self._filled.set()
+
+    def _in_order(self) -> list[tuple[str, Publication]]:
+        return sorted(self.tree.items(), key=lambda item: self._topics.place(item[0]))
 
     def _is_news(self, publication: Publication) -> bool:
         if not publication.retain:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
-from terrible.model import Answer, Event, Info, Phase, Progress, Report, Request, Transcript
+from terrible.model import Answer, Code, Event, Info, Phase, Progress, Report, Request, Transcript
 from terrible.mqtt.shapes import (
     VERSION,
     Advance,
@@ -94,6 +94,7 @@ def summary(total: int, reports: Collection[Report], topics: Topics) -> Publicat
         booting=sum(phase in _BOOTING for phase in phases),
         failed=sum(phase in _FAILED for phase in phases),
         updated=round(max((report.since for report in reports), default=0.0), 3),
+        undervoltage=any(r.problem and r.problem.code is Code.UNDERVOLTAGE for r in reports),
     )
     return Publication(topics.of(Kind.SUMMARY), _json(shape))
 

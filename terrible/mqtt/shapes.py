@@ -81,7 +81,10 @@ class PortState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """`summary`. `updated` is when a slot last changed its phase, in Unix time; 0 if none has."""
+    """`summary`. `updated` is when a slot last changed its phase, in Unix time; 0 if none has.
+
+    `undervoltage` is whether a slot waits for its power because the head's own supply is too weak.
+    """
 
     v: Literal[1] = VERSION
     total: int
@@ -89,6 +92,7 @@ class Summary:
     booting: int
     failed: int
     updated: float
+    undervoltage: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

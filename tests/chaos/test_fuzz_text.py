@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from terrible import configfile
 from terrible.configfile import ConfigError
-from terrible.mqtt.commands import Commands, Refusal
+from terrible.mqtt.commands import Commands, Message, Refusal
 from terrible.mqtt.topics import Topics
 from tests.chaos.fuzz import fuzz, property_of
 from tests.mqtt import test_commands
@@ -72,15 +72,17 @@ def test_any_command(topic: str, payload: bytes, retained: bool) -> None:
     PAYLOADS,
 )
 def test_no_refusal_moves_a_cursor(topic: str, payload: bytes) -> None:
-    read = Commands(Topics("lab")).read(f"terrible/lab/{topic}", payload, False)
+    read = Commands(Topics("lab")).read(Message(f"terrible/lab/{topic}", payload), test_commands.NOW)
     assert not isinstance(read, Refusal) or read.message.isprintable()
 
 
 def test_commands_remember_little_of_what_they_read() -> None:
     commands = Commands(Topics("lab"))
     for number in range(20_000):
-        commands.read("terrible/lab/request/boot", b'{"id":"%d","slots":"x"}' % number, False)
-        commands.read(f"terrible/lab/request/{number}", b"\xff" * 100, False)
-        commands.read(f"terrible/lab/node/n{number}/power/set", b"up", False)
+        commands.read(
+            Message("terrible/lab/request/boot", b'{"id":"%d","slots":"x"}' % number), test_commands.NOW
+        )
+        commands.read(Message(f"terrible/lab/request/{number}", b"\xff" * 100), test_commands.NOW)
+        commands.read(Message(f"terrible/lab/node/n{number}/power/set", b"up"), test_commands.NOW)
     assert len(commands._answered) <= 1024
     assert len(commands.refused) < 10

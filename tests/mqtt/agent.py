@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from terrible.model import Request
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
+from terrible.mqtt.homeassistant import OFF, Discovery
 from terrible.mqtt.payloads import publications
 from terrible.mqtt.topics import Topics
 from terrible.seams import News
@@ -20,8 +21,8 @@ from .examples import BASE, CLUSTER, INFO, SESSION, reports
 class Agent:
     """Runs an MqttBroker and collects what is asked of it."""
 
-    def __init__(self, port: int) -> None:
-        self.broker = MqttBroker(BrokerAddress("127.0.0.1", port), CLUSTER, SESSION)
+    def __init__(self, port: int, discovery: Discovery = OFF) -> None:
+        self.broker = MqttBroker(BrokerAddress("127.0.0.1", port), CLUSTER, SESSION, discovery)
         self.asked: list[Request] = []
         self.task = asyncio.create_task(self.broker.run())
         self.collecting = asyncio.create_task(self._collect())
@@ -42,8 +43,8 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(port: int, *news: News) -> AsyncIterator[Agent]:
-    running = Agent(port)
+async def agent(port: int, *news: News, discovery: Discovery = OFF) -> AsyncIterator[Agent]:
+    running = Agent(port, discovery)
     running.tell(*news)
     try:
         yield running

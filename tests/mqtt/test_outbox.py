@@ -85,6 +85,22 @@ def test_take_wakes_at_once() -> None:
     run(test())
 
 
+def test_repeat_has_the_whole_tree_once_more_and_nothing_twice() -> None:
+    async def test() -> None:
+        outbox = filled(state("a"), event(b"1"), state("b"))
+        under_way = [await outbox.take() for _ in range(2)]
+        outbox.put(state("a", b"2"))
+        outbox.repeat()
+        assert await drained(outbox) == [state("a", b"2"), state("b")], "the event is on its way already"
+        for key, publication in under_way:
+            outbox.confirm(key, publication)
+        outbox.put(Publication(state("b").topic, b""))
+        outbox.repeat()
+        assert await drained(outbox) == [state("a", b"2"), Publication(state("b").topic, b"")]
+
+    run(test())
+
+
 def test_refill_has_the_whole_tree_in_order_then_events() -> None:
     async def test() -> None:
         outbox = filled(SUMMARY, state("a"), state("gone"))

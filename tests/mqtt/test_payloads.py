@@ -118,8 +118,16 @@ def test_summary() -> None:
         "booting": 1,
         "failed": 1,
         "updated": 1_700_000_150.0,
+        "undervoltage": False,
     }
     assert read(payloads.summary(0, [], TOPICS))["updated"] == 0
+
+
+def test_the_summary_tells_of_a_supply_that_is_too_weak() -> None:
+    weak = replace(report(SLOTS[0], Phase.OFF), problem=Problem(Code.UNDERVOLTAGE, "the supply is at 4.5 V"))
+    other = replace(weak, problem=Problem(Code.BOOT_FAILED, "it failed"))
+    assert read(payloads.summary(2, [weak, report(SLOTS[1])], TOPICS))["undervoltage"] is True
+    assert read(payloads.summary(2, [other, report(SLOTS[1])], TOPICS))["undervoltage"] is False
 
 
 def test_responses() -> None:
