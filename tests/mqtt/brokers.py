@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import logging
 import os
 import re
@@ -21,6 +22,9 @@ from typing import Any, NoReturn, Protocol
 
 import aiomqtt
 import pytest
+
+from terrible.mqtt.address import BrokerAddress
+from terrible.mqtt.connection import Connection
 
 from .examples import BASE
 
@@ -140,6 +144,7 @@ async def running(broker: Broker) -> AsyncIterator[Broker]:
         await broker.kill()
 
 
+_observers = itertools.count()
 _FLEETING = re.compile(r"/(event|progress|set)$|/(request|response)/")
 
 
@@ -172,8 +177,10 @@ class Observer:
 
 @contextlib.asynccontextmanager
 async def observing(port: int) -> AsyncIterator[Observer]:
-    client = aiomqtt.Client("127.0.0.1", port)
-    await client.__aenter__()
+    """By our own connection, for a bare aiomqtt may stumble over a broker that dies; by MQTT 3.1.1."""
+    name = f"observer-{next(_observers)}"
+    client = Connection(BrokerAddress("127.0.0.1", port), name, protocol=aiomqtt.ProtocolVersion.V311)
+    await client.open()
     observer = Observer(client)
     listening = asyncio.create_task(observer.listen())
     try:
@@ -181,10 +188,7 @@ async def observing(port: int) -> AsyncIterator[Observer]:
         yield observer
     finally:
         await stopped(listening)
-        with contextlib.suppress(aiomqtt.MqttError):  # 2.3.1 raises here if the broker was killed
-            await client.__aexit__(None, None, None)
-        if client._disconnected.done():
-            client._disconnected.exception()
+        await client.close()
 
 
 async def stopped(task: asyncio.Task[None]) -> float:
