@@ -6,6 +6,7 @@ A gadget's interface hangs below one of its USB interfaces, `<location>:<configu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,29 @@ def at(location: Location) -> Interface | None:
 
     An Ethernet adapter in a slot's port may be the head's own way out.
     """
-    for path in sorted(USB.glob(f"{location}:*/net/*")):
+    return at_each([location]).get(location)
+
+
+def at_each(locations: Iterable[Location]) -> dict[Location, Interface]:
+    """The same for many, with one look at the bus; where there is none is left out."""
+    functions = _functions()
+    found = ((location, _gadget(USB / location, functions.get(location, []))) for location in locations)
+    return {location: interface for location, interface in found if interface is not None}
+
+
+def _functions() -> dict[str, list[Path]]:
+    """The USB interfaces of each device, by where that sits."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(USB.glob("*:*")):
+        found.setdefault(path.name.partition(":")[0], []).append(path)
+    return found
+
+
+def _gadget(device: Path, functions: list[Path]) -> Interface | None:
+    """What hangs below one of these, if their device is a gadget."""
+    for path in (path for function in functions for path in sorted(function.glob("net/*"))):
         try:
-            if _is_gadget(USB / location):
+            if _is_gadget(device):
                 return _read(path)
         except (OSError, ValueError):
             continue  # it has just gone

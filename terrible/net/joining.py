@@ -55,8 +55,8 @@ class Joining:
 
     async def look(self) -> None:
         """Let those join that have come, forget those that have left."""
-        found = {slot.number: interfaces.at(slot.location) for slot in self._plan.slots}
-        present = {number: interface for number, interface in found.items() if interface is not None}
+        found = interfaces.at_each(slot.location for slot in self._plan.slots)
+        present = {s.number: found[s.location] for s in self._plan.slots if s.location in found}
         await self._expel()
         for number, gone in self._ports.left(present).items():
             self._servers.pop(number, None)

@@ -20,6 +20,9 @@ from terrible.net.plan import Forward
 INET = "inet terrible"
 GUARD = "bridge terrible"
 _REFUSED = "refused"
+_SERVERS, _CLIENTS = "{ 67, 547 }", "{ 68, 546 }"
+_TCP = 6
+"""By number: a head without /etc/protocols does not know its name."""
 
 
 def removal(*tables: str) -> str:
@@ -28,7 +31,10 @@ def removal(*tables: str) -> str:
 
 
 def routing(bridge: str, subnet: str, uplink: str, forwards: Mapping[Forward, str]) -> str:
-    """The table `inet terrible`, anew; `forwards` leads each forward to an address."""
+    """The table `inet terrible`, anew; `forwards` leads each forward to an address.
+
+    What most packets are comes first; between nodes there are some only where br_netfilter is on.
+    """
     head, network = ipaddress.IPv4Interface(subnet).ip, ipaddress.IPv4Interface(subnet).network
     out = f'iifname "{bridge}" oifname "{uplink}" ip saddr {network} accept' if uplink else ""
     back = f'iifname "{uplink}" oifname "{bridge}" ct state established,related accept' if uplink else ""
@@ -37,9 +43,9 @@ def routing(bridge: str, subnet: str, uplink: str, forwards: Mapping[Forward, st
 table {INET} {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    iifname "{bridge}" oifname "{bridge}" accept
     {out}
     {back}
+    iifname "{bridge}" oifname "{bridge}" accept
     iifname "{uplink or "lo"}" oifname "{bridge}" ct status dnat accept
     iifname "{bridge}" drop
     oifname "{bridge}" drop
@@ -68,6 +74,10 @@ def guard(ports: Iterable[str]) -> str:
     there may be several, is only a priority: who receives it takes what is inside for untagged
     (net/core/dev.c: __netif_receive_skb_core), and no rule sees that far. The ports of nodes are a set, for
     `meta ibrname` is missing in kernels without CONFIG_NFT_BRIDGE_META.
+
+    TCP and the UDP of others leave at once. Neither can match a rule of `answers`, but for the tag, and below
+    that it has been read already. What could not be read matches neither: a later fragment has no ports, a
+    second tag no protocol (nft_do_chain_bridge looks at the type alone, nft_payload_eval not into fragments).
     """
     counted = f"update @{_REFUSED} {{ iifname counter }} drop"
     elements = ", ".join(f'"{port}"' for port in ports)
@@ -85,12 +95,14 @@ table {GUARD} {{
   chain answers {{
     ether type vlan vlan id 0 {counted}
     ether type 8021ad vlan id 0 {counted}
-    udp sport {{ 67, 547 }} {counted}
-    udp dport {{ 68, 546 }} {counted}
+    udp sport {_SERVERS} {counted}
+    udp dport {_CLIENTS} {counted}
     icmpv6 type nd-router-advert {counted}
   }}
   chain prerouting {{
     type filter hook prerouting priority dstnat; policy accept;
+    meta l4proto {_TCP} accept
+    udp sport != {_SERVERS} udp dport != {_CLIENTS} accept
     iifname @nodes jump answers
   }}
 }}
