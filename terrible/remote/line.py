@@ -65,6 +65,11 @@ class Line:
         self._connection: Connection | None = None
         self._noted = ""
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has taken us in, and our subscriptions."""
+        return self._connection is not None
+
     async def run(self) -> None:
         """Keep connected until cancelled; a trouble is logged once until it is over."""
         while True:
