@@ -7,6 +7,6 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-for requirement in project["dependencies"]:
+for requirement in project["dependencies"] + project["optional-dependencies"]["prometheus"]:
     if match := re.match(r"([a-z0-9-]+)>=([0-9.]+)", requirement):
         print(f"{match[1]}=={match[2]}")

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 IMPORTED = "import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
 TERMINAL = {"typer", "rich", "click", "amqtt"}
+EXPORTER = {"prometheus_client"}
 DEVELOPMENT = {"pytest", "hypothesis", "mypy"}
 SETTINGS = {"pydantic", "aiomqtt", "paho"}
 
@@ -26,7 +27,11 @@ def imported_by(module: str) -> set[str]:
 def test_the_agent_imports_nothing_of_the_terminal(module: str) -> None:
     imported = imported_by(module)
     assert "terrible" in imported
-    assert imported & (TERMINAL | DEVELOPMENT) == set()
+    assert imported & (TERMINAL | EXPORTER | DEVELOPMENT) == set()
+
+
+def test_the_command_line_works_without_what_only_the_exporter_needs() -> None:
+    assert imported_by("terrible.cli.app") & EXPORTER == set()
 
 
 def test_serve_needs_neither_configuration_nor_broker() -> None:

@@ -181,3 +181,20 @@ def demo(
     from terrible.cli.demo import Demo, main
 
     return main(Demo(nodes, speed, fault, broker, once))
+
+
+@app.command()
+def exporter(
+    broker: Annotated[
+        str | None, typer.Option(help="The broker, mqtt://host:port; else TERRIBLE_BROKER, or --config's.")
+    ] = None,
+    config: Configuration = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Only this cluster; default: all of the broker.")
+    ] = None,
+    listen: Annotated[str, typer.Option(help="Where to serve metrics, HOST:PORT.")] = "127.0.0.1:9817",
+) -> int:
+    """Serve what a broker tells of its clusters as metrics for Prometheus."""
+    from terrible.cli.exporter import Asked, main
+
+    return main(Asked(broker, config, cluster, listen))
