@@ -14,7 +14,8 @@ from terrible.power.helper import main
 from terrible.usb.identify import BROADCOM, CHIPS
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
-SERVICES = {"terrible.service": 1.8, "terrible-port.service": 1.8, "terrible-net.service": 3.3}
+CONFIGURED = {"terrible.service": 1.8, "terrible-port.service": 1.8, "terrible-net.service": 3.3}
+SERVICES = CONFIGURED | {"terrible-exporter.service": 1.2}
 """And how exposed they may be, of 10."""
 UNITS = [*SERVICES, "terrible-port.socket", "terrible-net.socket"]
 
@@ -76,6 +77,18 @@ def test_the_network_s_helper_holds_what_dnsmasq_needs_and_no_more() -> None:
     assert settings("terrible-net.socket") >= {"ListenStream=/run/terrible/net.sock", "SocketUser=terrible"}
 
 
+def test_the_exporter_is_nobody_and_finds_its_broker_in_a_file_of_root_s() -> None:
+    exporter = settings("terrible-exporter.service")
+    assert exporter >= {
+        "DynamicUser=yes",
+        "CapabilityBoundingSet=",
+        "EnvironmentFile=-/etc/terrible/exporter.env",
+        "ExecStart=/usr/bin/terrible exporter",
+        "RestartPreventExitStatus=2 78",
+    }
+    assert not [line for line in exporter if line.startswith(("Environment=", "User="))]
+
+
 def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     """All but the socket, which is no argument there."""
     (start,) = (line for line in settings("terrible-port.service") if line.startswith("ExecStart="))
@@ -85,7 +98,7 @@ def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]
 
 
 def test_agent_and_helper_read_one_configuration() -> None:
-    texts = [PACKAGING.joinpath(unit).read_text() for unit in SERVICES]
+    texts = [PACKAGING.joinpath(unit).read_text() for unit in CONFIGURED]
     first, *others = (re.findall(r"--config (\S+)", text) for text in texts)
     assert all(other == first != [] for other in others)
 
