@@ -56,10 +56,11 @@ async def connected(exporter: Exporting) -> None:
     await exporter.until(lambda s: s.values("terrible_broker_up") == [1], "it is connected")
 
 
-def test_a_live_cluster_s_metrics_are_those_of_the_docs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_a_live_cluster_s_metrics_are_those_of_the_docs(tmp_path: Path, kind: str) -> None:
     async def story() -> None:
         async with AsyncExitStack() as stack:
-            broker = await stack.enter_async_context(brokers.running(brokers.make("mosquitto", tmp_path)))
+            broker = await stack.enter_async_context(brokers.running(brokers.make(kind, tmp_path)))
             exporter = await stack.enter_async_context(exporting(broker.port))
             await connected(exporter)
             await stack.enter_async_context(agent(tmp_path, broker.port))
