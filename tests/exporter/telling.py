@@ -58,6 +58,14 @@ class Teller:
         self.tree.take(f"{self.topics.base}/{topic}", b"")
 
 
+def started() -> tuple[Tree, Teller]:
+    """A tree that has heard an agent come, with four nodes up."""
+    tree = Tree()
+    teller = Teller(tree)
+    teller.starts()
+    return tree, teller
+
+
 def power(on: bool | None) -> Report:
     """The first slot's port has power, or not, or nobody knows."""
     return replace(report(SLOTS[0], Phase.WAITING), power=on)
