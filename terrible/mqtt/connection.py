@@ -152,7 +152,7 @@ class Connection(aiomqtt.Client):
         """
         del self._client._in_packet["packet"][LARGEST_PACKET:]  # noqa: SLF001
         data = self._read(min(bufsize, LARGEST_PACKET))
-        sock = self._client.socket()
+        sock: Any = self._client.socket()
         if sock is not None:  # a broker with Nagle's algorithm on holds the next message back for this ACK
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data

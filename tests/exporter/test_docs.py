@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from terrible.cli.exporter import PLACE
 from terrible.exporter.durations import STAGES
@@ -16,10 +12,8 @@ from terrible.exporter.reasons import MOST
 from terrible.exporter.tree import LISTENED, OUTCOMES, Tree
 
 from .documented import DOCS, block, rows
+from .promtool import judged
 from .telling import Teller, attempt
-
-PROMTOOL = shutil.which("promtool")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here (apt install prometheus)")
 
 
 def told() -> dict[str, tuple[str, frozenset[str]]]:
@@ -57,13 +51,10 @@ def test_rules_name_only_metrics_that_there_are() -> None:
     assert rules.count("alert:") == 3
 
 
-@needs_promtool
 def test_prometheus_takes_the_rules_and_the_scrape_config(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text(block("yaml", "groups"))
     (tmp_path / "prometheus.yml").write_text(block("yaml", "scrape_configs") + "rule_files: [rules.yml]\n")
-    command = [str(PROMTOOL), "check", "config", str(tmp_path / "prometheus.yml")]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    judged("check", "config", str(tmp_path / "prometheus.yml"))
 
 
 STORIES = """
@@ -117,10 +108,7 @@ tests:
 """
 
 
-@needs_promtool
 def test_each_alert_fires_for_what_it_says_and_for_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text(block("yaml", "groups"))
     (tmp_path / "stories.yml").write_text(STORIES)
-    command = [str(PROMTOOL), "test", "rules", "stories.yml"]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    judged("test", "rules", "stories.yml", directory=tmp_path)

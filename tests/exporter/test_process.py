@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.mqtt import brokers
 
 from .documented import rows
 from .process import Exporting, Scrape, ended, exporting
+from .promtool import judged
 
 SPEED = 50.0
 NODES = 2
@@ -87,12 +87,8 @@ def labels(scrape: Scrape, name: str) -> frozenset[str]:
 
 
 def lint(text: str) -> None:
-    """What Prometheus' own tool says of names and units, where it is installed."""
-    if promtool := shutil.which("promtool"):
-        told = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
-        )
-        assert (told.returncode, told.stderr) == (0, "")
+    """What Prometheus' own tool says of names and units."""
+    judged("check", "metrics", text=text)
 
 
 def test_what_was_before_is_not_counted_nor_is_anything_twice(tmp_path: Path) -> None:
