@@ -27,6 +27,7 @@ from terrible.mqtt.client import MqttBroker
 from terrible.seams import News
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.pi import Pi
 from terrible.sim.prober import SimProber
 from terrible.state import State
@@ -83,7 +84,9 @@ async def _virtual(slots: int, directory: Path) -> float:
     cluster = SimCluster(plugged(pis))
     named = make_slots(cluster.ports)
     means = Means(BootFiles(Roots(directory), named, CLUSTER), cluster, Limits())
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, Unsent(), means, SimProber(cluster))
+    world = World(
+        cluster.bus, cluster, SimAlarms(), cluster, Unsent(), means, SimProber(cluster), SimDisks(cluster, {})
+    )
     running = asyncio.create_task(Agent(world, named, INFO, State(None)).run())
     await asyncio.gather(*(pi.answering(True) for pi in pis))
     began = time.process_time()

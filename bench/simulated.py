@@ -30,6 +30,7 @@ from terrible.model import Location
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.hub import SimDevice
 from terrible.sim.pi import Pi, Timing
 from terrible.sim.prober import SimProber
@@ -115,7 +116,9 @@ def _agent(stand: Stand, port: int, directory: Path) -> Agent:
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
     means = Means(settings.files(config, slots), stand.cluster, config.limits)
     cluster = stand.cluster
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster))
+    world = World(
+        cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster), SimDisks(cluster, {})
+    )
     return Agent(world, slots, info, State(None))
 
 

@@ -26,6 +26,7 @@ from terrible.model import Location
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.pi import Pi
 from terrible.sim.port import SimPort
 from terrible.sim.prober import SimProber
@@ -62,7 +63,9 @@ async def _show(port: int, nodes: int, directory: Path) -> None:
     info, slots = settings.introduction(config), config.named_slots()
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
     means = Means(settings.files(config, slots), cluster, config.limits)
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster))
+    world = World(
+        cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster), SimDisks(cluster, {})
+    )
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
         await asyncio.gather(*(pi.answering(True) for pi in pis))

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 from terrible import policy
 from terrible.boot import Means
+from terrible.flashing import Flashing
 from terrible.gate import Gate
 from terrible.model import Code, HostError, Info, Location, NetworkNews, Phase, Problem, Slot, Stage
 from terrible.port import Port
 from terrible.probing import Probing
 from terrible.requests import Desk
-from terrible.seams import Alarms, Broker, Bus, Device, HubPort, Power, Prober, Shutdown
+from terrible.seams import Alarms, Broker, Bus, Device, Disks, HubPort, Power, Prober, Shutdown
 from terrible.slot import Life
 from terrible.standing import Standing
 from terrible.state import State
@@ -41,6 +42,7 @@ class World:
     broker: Broker
     means: Means
     prober: Prober
+    disks: Disks
 
 
 class Agent:
@@ -82,7 +84,7 @@ class Agent:
             self._state.on_problem = self._state.on_verdict = lambda: tasks.create_task(
                 self._introduce(), name="introduction"
             )
-            desk = Desk(self._world.broker, self._by_name, self._state)
+            desk = Desk(self._world.broker, self._by_name, self._state, self._world.disks)
             tasks.create_task(desk.run(tasks), name="requests")
             tasks.create_task(self._pump(tasks), name="bus")
             tasks.create_task(self._watch_currents(), name="over-current")
@@ -120,7 +122,8 @@ class Agent:
         port = Port(slot.location)
         supply = Supply(port, standing, self._mains)
         probing = Probing(port, supply, standing, self._mains, self._state)
-        life = Life(port, supply, world.means, standing, self._state, probing)
+        flashing = Flashing(port, supply, world.means, standing, self._state)
+        life = Life(port, supply, world.means, standing, self._state, probing, flashing)
         self.lives[slot.location] = life
         tasks.create_task(_guard(life), name=f"slot {slot.name}")
         return life

@@ -15,7 +15,7 @@ its limit, makes the stage before it a success.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from terrible import diagnosis
 from terrible.attempt import Attempt
@@ -29,11 +29,17 @@ from terrible.usb.bootfiles import BootFiles, Found, Missing
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every boot needs besides the Pi."""
+    """What every boot needs besides the Pi. Where cards can be written, `mass_storage` shows them."""
 
     files: BootFiles
     network: Network
     limits: Limits
+    mass_storage: BootFiles | None = None
+
+    @property
+    def for_cards(self) -> Means:
+        """The same for a boot that ends as a disk."""
+        return replace(self, files=self.mass_storage or self.files)
 
 
 async def boot(port: Port, means: Means, attempt: Attempt) -> Device:

@@ -218,12 +218,32 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a boot is: bytes sent in this attempt and the file being sent."""
+    """How far a boot is: bytes sent in this attempt and the file being sent.
+
+    Of a card: bytes done of `total`, as `file` what is done with them, bytes a second, and the seconds left.
+    """
 
     slot: Slot
     phase: Phase
     sent: int
     file: str
+    total: int | None = None
+    rate: float | None = None
+    left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardNews:
+    """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why."""
+
+    slot: str
+    stage: str = ""
+    done: int = 0
+    total: int | None = None
+    rate: float | None = None
+    left: float | None = None
+    outcome: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +301,7 @@ class Request:
     action: str = ""
     force: bool = False
     id: str | None = None
+    image: str = ""
     reply_to: str = ""
     correlation: bytes = b""
 

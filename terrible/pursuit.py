@@ -41,7 +41,7 @@ class Pursuit:
         self._supply, self._means, self._ended = supply, means, ended
         self._limits = means.limits
         self._vigil = Vigil(standing, supply, means.network, means.limits)
-        self._attempts = self._failures = self._flaps = 0
+        self._failures = self._flaps = 0
         self._on = False
         self._due: Callable[[], float] | None = None
 
@@ -193,8 +193,7 @@ class Pursuit:
 
     async def _attempt(self) -> Device | None:
         """Boot once; None where that failed, after doing what the policy says about it."""
-        self._attempts += 1
-        attempt = Attempt(self._slot, self._attempts, self.standing, self._complained)
+        attempt = Attempt(self._slot, self.standing.next_attempt(), self.standing, self._complained)
         try:
             device = await self._boot(attempt)
         except DeviceLeft as error:
@@ -232,7 +231,7 @@ class Pursuit:
             self.standing.say(Phase.WAITING, Problem(Code.CONFLICT, stranger))
             self._ended(self.standing.report.problem)
         else:
-            self.standing.say(outcome, addresses=attempt.addresses, power=True, attempt=self._attempts)
+            self.standing.say(outcome, addresses=attempt.addresses, power=True)
         self.standing.attempted(attempt.closed(str(outcome or device.stage)))
         self._ended(None)
 

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from terrible.model import Answer, Problem, Request
-from terrible.seams import Broker
+from terrible.flashing import Job
+from terrible.model import Answer, Code, HostError, Problem, Request
+from terrible.seams import Broker, Disks
 from terrible.slot import Life
 from terrible.slots import UnknownSlot, expand
 from terrible.state import State
 
-ACTIONS = {"boot": "boot", "release": "release", "probe": "probe"}
-"""Verbs that are an action by themselves; `power` carries one."""
+ACTIONS = {"power": ("on", "off", "cycle")} | {
+    verb: (verb,) for verb in ("boot", "release", "probe", "flash")
+}
+"""What each verb may do: `power` carries its action, the others are one."""
+WAKING = ("on", "cycle", "boot", "probe")
+"""Actions that a latch forbids."""
 
 
 class Refused(Exception):
@@ -27,24 +32,30 @@ class Refused(Exception):
 class Desk:
     """Takes requests one by one and never waits for one before it takes the next."""
 
-    def __init__(self, broker: Broker, lives: Callable[[], Mapping[str, Life]], state: State) -> None:
-        self._broker, self._lives, self._state = broker, lives, state
+    def __init__(
+        self, broker: Broker, lives: Callable[[], Mapping[str, Life]], state: State, disks: Disks
+    ) -> None:
+        self._broker, self._lives, self._state, self._disks = broker, lives, state, disks
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Take requests until cancelled."""
         async for request in self._broker.requests():
             try:
-                orders = self._place(request)
+                names = self._named(request)
+                job = self._job(request, names)
+                orders = self._place(request, names, job)
             except Refused as refusal:
                 self._refuse(request, refusal)
-            else:
-                self._broker.answer(request, Answer("accepted", {"slots": list(orders)}))
-                tasks.create_task(self._follow(request, orders), name=f"request {request.verb}")
+                continue
+            self._broker.answer(request, Answer("accepted", {"slots": names}))
+            if job is not None:
+                tasks.create_task(job.run(), name=f"flash {job.image}")
+            tasks.create_task(self._follow(request, orders), name=f"request {request.verb}")
 
-    def _place(self, request: Request) -> dict[str, asyncio.Future[Problem | None]]:
-        """Give the order to every slot it names, or to none."""
-        action = request.action if request.verb == "power" else ACTIONS.get(request.verb, "")
-        if action not in ("on", "off", "cycle", "boot", "release", "probe"):
+    def _named(self, request: Request) -> list[str]:
+        """The slots that it names; Refused where there is one that is not, or is not to be asked now."""
+        action = request.action or request.verb
+        if action not in ACTIONS.get(request.verb, ()):
             raise Refused("bad_request", f"this agent does not know {request.verb} {request.action}".strip())
         lives = self._lives()
         try:
@@ -55,15 +66,33 @@ class Desk:
             raise Refused("bad_request", str(error)) from None
         if not names:
             raise Refused("unknown_slot", "there are no slots yet")
-        if action in ("on", "cycle", "boot", "probe"):
-            for name in names:
-                if (held := lives[name].latched) is not None:
-                    raise Refused(str(held.code), f"{name}: {held.message}")
+        for name in names:
+            held = lives[name].latched
+            if held is not None and (action in WAKING or (action, held.code) == ("flash", Code.OVERCURRENT)):
+                raise Refused(str(held.code), f"{name}: {held.message}")
         if busy := [name for name in names if lives[name].busy]:
             raise Refused("busy", f"{', '.join(busy)}: another operation is running")
+        return names
+
+    def _job(self, request: Request, names: list[str]) -> Job | None:
+        """What is to be written, if anything is."""
+        if request.verb != "flash":
+            return None
+        try:
+            self._disks.check(request.image)
+        except HostError as error:
+            raise Refused("bad_request", str(error)) from None
+        return Job(self._disks, request.image, names)
+
+    def _place(
+        self, request: Request, names: list[str], job: Job | None
+    ) -> dict[str, asyncio.Future[Problem | None]]:
+        """Give the order to each of them."""
+        action = request.action or request.verb
         if action in ("on", "off", "boot"):
             self._state.wish_all(names, on=action != "off")
-        return {name: lives[name].order(action, request.force) for name in names}
+        lives = self._lives()
+        return {name: lives[name].order(action, request.force, job) for name in names}
 
     async def _follow(self, request: Request, orders: dict[str, asyncio.Future[Problem | None]]) -> None:
         """Tell of each slot that has done it, or could not, and answer once all have."""

@@ -5,13 +5,13 @@ Each has a real and a simulated implementation; only the composition root (`cli.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Protocol
 
 from terrible.model import (
     Answer,
+    CardNews,
     Event,
     Info,
     Location,
@@ -163,11 +163,28 @@ class Network(Protocol):
         """How the network stands, whole, now and whenever that has changed; it never ends by itself."""
 
 
-class Disks(Protocol):
-    """Writing the storage of a node that shows itself as a disk."""
+class Card(Protocol):
+    """The card of one slot, open and nobody else's until it is closed."""
 
-    def write(self, slot: Slot, image: Path) -> AsyncIterator[Progress]:
-        """Write and verify `image` on the disk at the slot's location, and nowhere else."""
+    @property
+    def slot(self) -> str:
+        """The slot it sits in."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Disks(Protocol):
+    """Writing the cards of nodes that show themselves as disks."""
+
+    def check(self, image: str) -> None:
+        """HostError where there is no image of this name, or cards cannot be written at all."""
+
+    async def open(self, slot: Slot) -> Card:
+        """The card at the slot's location, and no other disk; BootError where it is not safe to write."""
+
+    def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
+        """Write the image to all of them at once and verify each; one that fails stops no other."""
 
 
 class Broker(Protocol):

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from terrible.boot import Means
+from terrible.flashing import Flashing, Job
 from terrible.model import Code, Phase, Problem, Stage
 from terrible.port import Port
 from terrible.probing import Probing
@@ -29,6 +30,7 @@ class Order:
     action: str
     force: bool
     done: asyncio.Future[Problem | None] = field(compare=False)
+    job: Job | None = None
 
 
 class Life:
@@ -42,11 +44,12 @@ class Life:
         standing: Standing,
         state: State,
         probing: Probing,
+        flashing: Flashing,
     ) -> None:
         self.port, self.standing = port, standing
         self.slot = standing.report.slot
         self.wish = standing.report.wish
-        self._state, self._probing = state, probing
+        self._state, self._probing, self._flashing = state, probing, flashing
         self._pursuit = Pursuit(port, supply, means, standing, self._finish)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._order: Order | None = None
@@ -75,9 +78,9 @@ class Life:
 
     # -- orders -------------------------------------------------------------------------------------
 
-    def order(self, action: str, force: bool) -> asyncio.Future[Problem | None]:
-        """Ask for `on`, `off`, `cycle`, `boot`, `release` or `probe`; the future tells how it ended."""
-        order = Order(action, force, asyncio.get_running_loop().create_future())
+    def order(self, action: str, force: bool, job: Job | None = None) -> asyncio.Future[Problem | None]:
+        """Ask for an action of requests.ACTIONS, for `flash` with a job; the future tells how it ended."""
+        order = Order(action, force, asyncio.get_running_loop().create_future(), job)
         self._order = order
         self._orders.put_nowait(order)
         return order.done
@@ -161,6 +164,8 @@ class Life:
             self.wish = order.action != "off"
             self.standing.say(self.phase, self.standing.report.problem, wish=self.wish)
         force = order is not None and order.force
+        if order is not None and order.job is not None:
+            return self._flash(order.job, force)
         if (why := self.latched) is not None:
             return self._pursuit.stay_latched(why)
         if order is not None and order.action == "probe":
@@ -178,6 +183,16 @@ class Life:
         self._pursuit.forgive()
         await self._pursuit.stay_on(cycle=False, force=False)
 
+    async def _flash(self, job: Job, force: bool) -> None:
+        """Write its card, then go on as wished; with a card that is not whole that is without power."""
+        await self._flashing.run(job, force, self._finish)
+        if (why := self.latched) is not None:
+            await self._pursuit.stay_latched(why)
+        if not self.wish:
+            await self._pursuit.stay_off(force=True)
+        self._pursuit.forgive()
+        await self._pursuit.stay_on(cycle=True, force=True)
+
     async def leave(self, shown: Stage | None) -> None:
         """The agent stops, and the port shows this: leave no Pi powered that waits to be served.
 
@@ -186,7 +201,10 @@ class Life:
         await self._pursuit.leave(shown)
 
 
-_WHY = {Code.OVERCURRENT: "its port drew too much current and is off; look for a short, then release it"}
+_WHY = {
+    Code.OVERCURRENT: "its port drew too much current and is off; look for a short, then release it",
+    Code.DIRTY_CARD: "its card was not written to the end; flash it again, or release it",
+}
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -24,6 +24,7 @@ class Standing:
         self.standing_problem: Problem | None = None
         """What is wrong as long as nothing else is: a node that runs against its wish, say."""
         self._conflict: Problem | None = None
+        self._attempts = 0
         self.report = Report(slot, Phase.WAITING, None, wish, time.time(), None, (), 0)
         tell(self.report)
 
@@ -57,6 +58,11 @@ class Standing:
         self._tell(report)
         if changed or problem != last.problem:
             self._log(f"{phase}{f': {problem.message}' if problem else ''}")
+
+    def next_attempt(self) -> int:
+        """The number of an attempt that begins now; they count from the agent's start."""
+        self._attempts += 1
+        return self._attempts
 
     def conflicts(self, problem: Problem | None) -> None:
         """The node does what it must not on the network, or, None, does so no longer."""

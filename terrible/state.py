@@ -32,6 +32,7 @@ class State:
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
         self._verdicts = _table(held.get("verdicts"), dict)
+        self._first_boots = {name for name in held.get("first_boots", []) if isinstance(name, str)}
         self._subnet = str(held.get("subnet", ""))
 
     # -- wishes: what people want ---------------------------------------------------------------------
@@ -75,6 +76,18 @@ class State:
             self._write()
             self.on_verdict()
 
+    # -- cards: what a flash has left to do ------------------------------------------------------------
+
+    def first_boot(self, name: str) -> bool:
+        """Whether the card of this slot was written and has not booted since."""
+        return name in self._first_boots
+
+    def set_first_boot(self, name: str, pending: bool) -> None:
+        """Its card was written, or has booted."""
+        if pending != self.first_boot(name):
+            self._first_boots ^= {name}
+            self._write()
+
     # -- the network ----------------------------------------------------------------------------------
 
     @property
@@ -92,6 +105,8 @@ class State:
 
     def _held(self) -> dict[str, Any]:
         held: dict[str, Any] = {"v": 1, "off": sorted(self._off)}
+        if self._first_boots:
+            held["first_boots"] = sorted(self._first_boots)
         if self._latches:
             held["latches"] = self._latches
         if self._verdicts:

@@ -17,6 +17,8 @@ from terrible.net import addresses
 from terrible.seams import News
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
+from terrible.sim.files import write_mass_storage
 from terrible.sim.pi import Pi
 from terrible.sim.prober import SimProber
 from terrible.state import State
@@ -61,9 +63,15 @@ class MemoryBroker:
     # -- for tests ------------------------------------------------------------------------------
 
     def ask(
-        self, verb: str, slots: str, action: str = "", force: bool = False, number: str | None = "1"
+        self,
+        verb: str,
+        slots: str,
+        action: str = "",
+        force: bool = False,
+        number: str | None = "1",
+        image: str = "",
     ) -> None:
-        self._requests.put_nowait(Request(verb, slots, action, force, number))
+        self._requests.put_nowait(Request(verb, slots, action, force, number, image))
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Return once it is true; looked at after every message."""
@@ -98,6 +106,7 @@ class Rig:
     cluster: SimCluster
     slots: list[Slot]
     alarms: SimAlarms
+    disks: SimDisks
 
     def pi(self, number: int) -> Pi:
         return self.cluster.pi(self.slots[number - 1].location)
@@ -114,6 +123,9 @@ class Rig:
         wanted = names or tuple(slot.name for slot in self.slots)
         await self.broker.until(lambda: all(self.phase(name) is phase for name in wanted))
         return asyncio.get_running_loop().time()
+
+
+IMAGE = "raspios.img.xz"
 
 
 def make_slots(locations: Iterable[Location]) -> list[Slot]:
@@ -158,12 +170,18 @@ async def cluster(
     slots = [replace(slot, watchdog=watchdog) for slot in make_slots(sim.ports)]
     broker = MemoryBroker()
     alarms = SimAlarms()
-    means = Means(BootFiles(Roots(base), slots, "test"), sim, limits or Limits())
-    world = World(sim.bus, sim, alarms, sim, broker, means, SimProber(sim))
+    firmware = base.parent / "mass-storage"
+    if not firmware.exists():
+        firmware.mkdir()
+        write_mass_storage(firmware)
+    files, cards = BootFiles(Roots(base), slots, "test"), BootFiles(Roots(firmware), slots, "test")
+    means = Means(files, sim, limits or Limits(), cards)
+    disks = SimDisks(sim, {IMAGE: 1_000_000_000})
+    world = World(sim.bus, sim, alarms, sim, broker, means, SimProber(sim), disks)
     agent = Agent(world, slots, INFO, state or State(None))
     running = asyncio.create_task(agent.run())
     try:
-        yield Rig(agent, broker, sim, slots, alarms)
+        yield Rig(agent, broker, sim, slots, alarms, disks)
     finally:
         if not running.done():
             running.cancel()

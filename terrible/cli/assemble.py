@@ -13,7 +13,7 @@ from terrible import lock
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli import settings, switches
-from terrible.cli.nopower import NoAlarms, NoPower, NoProber
+from terrible.cli.nothing import NoAlarms, NoDisks, NoPower, NoProber
 from terrible.config import Config
 from terrible.model import HostError, Location, Slot, Verdict
 from terrible.mqtt.client import MqttBroker
@@ -51,7 +51,7 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
         means = Means(settings.files(config, slots), network, config.limits)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
-        world = World(bus, power, alarms, shutdown, broker, means, prober)
+        world = World(bus, power, alarms, shutdown, broker, means, prober, NoDisks())
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 

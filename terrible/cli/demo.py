@@ -29,16 +29,22 @@ from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.faults import Fault, Kind
-from terrible.sim.files import write_boot_files
+from terrible.sim.files import write_boot_files, write_mass_storage
 from terrible.sim.pi import Pi, Timing
 from terrible.sim.prober import SimProber
 from terrible.state import State
+from terrible.usb.bootfiles import BootFiles
+from terrible.usb.layers import Roots
 
 CLUSTER = "demo"
+IMAGE, IMAGE_BYTES = "demo.img", 200_000_000
+"""What `terrible flash` may write to the cards of the demo."""
 RATE = 8e6
 """Bytes a second that four Pis share: slow enough to be watched."""
 FAULTY = 3
+MASS_STORAGE = "mass-storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,21 @@ async def cluster(simulated: Simulated, base: Path, address: BrokerAddress) -> A
     info = settings.introduction(config)
     slots = config.named_slots()
     cluster = SimCluster(plugged(simulated.boards), rate=RATE * simulated.speed)
-    means = Means(settings.files(config, slots), cluster, config.limits)
+    write_mass_storage(base / MASS_STORAGE)
+    firmware = BootFiles(Roots(base / MASS_STORAGE), slots, CLUSTER)
+    means = Means(settings.files(config, slots), cluster, config.limits, firmware)
     broker = MqttBroker(address, CLUSTER, info.session, settings.discovery(config))
     prober = SimProber(cluster, simulated.speed)
-    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, prober)
+    world = World(
+        cluster.bus,
+        cluster,
+        SimAlarms(),
+        cluster,
+        broker,
+        means,
+        prober,
+        SimDisks(cluster, {IMAGE: IMAGE_BYTES}, simulated.speed),
+    )
     running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
     try:
         yield info.session

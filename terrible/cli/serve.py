@@ -16,7 +16,7 @@ from terrible import __version__, lock
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.loop import complain, run
-from terrible.cli.nopower import NoAlarms, NoPower, NoProber
+from terrible.cli.nothing import NoAlarms, NoDisks, NoPower, NoProber
 from terrible.limits import Limits
 from terrible.model import Answer, Info, Location, Phase, Report, Request, Slot, Transcript, UsageError
 from terrible.net import addresses
@@ -57,7 +57,9 @@ async def _serve(options: argparse.Namespace, tally: Tally) -> None:
         try:
             files = BootFiles(Roots(options.directory, overlay=options.overlay), [], "serve")
             means = Means(files, GadgetSeen(), Limits())
-            world = World(bus, NoPower(), NoAlarms(), ShutdownCommand({}, 0), tally, means, NoProber())
+            world = World(
+                bus, NoPower(), NoAlarms(), ShutdownCommand({}, 0), tally, means, NoProber(), NoDisks()
+            )
             info = Info(__version__, "serve", socket.gethostname(), "serve", time.time(), ())
             agent = Agent(world, [], info, State(None), slot_at)
             print(f"waiting for Pis; files from {options.directory}", flush=True)

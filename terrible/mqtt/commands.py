@@ -7,6 +7,7 @@ arrives can raise, and nothing is remembered of it but the last few ids.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ _CORRELATION = 256
 """Bytes of MQTT 5's correlation data that are sent back; with more there is none."""
 AHEAD = 86400.0
 """Seconds that a request from a bridge may be good for: else one could lie about and act days later."""
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _ID = StringConstraints(min_length=1, max_length=64, pattern=r"^[ -~]+$")
 
 
@@ -44,6 +46,7 @@ class Command(BaseModel):
     slots: str | list[str] = ""
     action: Literal["", "on", "off", "cycle"] = ""
     force: bool = False
+    image: str = ""
     expires: float | None = None
 
 
@@ -161,7 +164,7 @@ def _understood(verb: str, command: Command) -> Request | Refusal:
     slots = command.slots if isinstance(command.slots, str) else ",".join(command.slots)
     if verb == "status" and not command.slots:
         slots = patterns.ALL
-    request = Request(verb, slots, command.action, command.force, command.id)
+    request = Request(verb, slots, command.action, command.force, command.id, command.image)
     for rule in _RULES:
         if wrong := rule(request):
             return _bad(request, wrong)
@@ -178,6 +181,13 @@ def _action(request: Request) -> str:
     return "action: power needs on, off or cycle" if not request.action else "action: only power has one"
 
 
+def _image(request: Request) -> str:
+    if request.verb != "flash":
+        return "image: only flash has one" if request.image else ""
+    named = _IMAGE.fullmatch(request.image)
+    return "" if named else "image: flash needs the name of a file in the head's directory of images"
+
+
 def _slots(request: Request) -> str:
     try:
         patterns.check(request.slots)
@@ -186,7 +196,7 @@ def _slots(request: Request) -> str:
     return ""
 
 
-_RULES: tuple[Callable[[Request], str], ...] = (_verb, _action, _slots)
+_RULES: tuple[Callable[[Request], str], ...] = (_verb, _action, _image, _slots)
 
 
 def _bad(request: Request, message: str) -> Refusal:

@@ -17,6 +17,7 @@ from terrible.mqtt.topics import Kind, Topics
 EVENTS = (
     *("up", "disk", "failed", "left", "stopped"),  # the outcome of an attempt
     *("watchdog", "shutdown", "probed", "refused", str(Code.OVERCURRENT)),
+    *("flashed", "not_flashed", str(Code.DIRTY_CARD)),
 )
 """Every `event_type` of `node/<name>/event`; Home Assistant refuses one that was not announced."""
 _SIGNED = '{"origin":{"name":"terrible",'

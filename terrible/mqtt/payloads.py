@@ -65,8 +65,10 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
                     topics.of(Kind.PORT, slot.location.hub, str(slot.location.port)), _json(_port(news))
                 ),
             )
-        case Progress(slot=slot, phase=phase, sent=sent, file=file):
-            advance = Advance(phase=phase, sent=sent, file=file)
+        case Progress(slot=slot):
+            fields = _fields(news)
+            del fields["slot"]
+            advance = Advance(**fields)
             topic = topics.of(Kind.PROGRESS, slot.name)
             return (Publication(topic, _json(advance), qos=0, retain=False, lives=PROGRESS_LIVES),)
         case Event(slot=slot, kind=kind, message=message, data=data):

@@ -108,12 +108,19 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """`node/<name>/progress`: bytes sent in this attempt and the file being sent."""
+    """`node/<name>/progress`: bytes sent in this attempt and the file being sent.
+
+    In the phase flashing: bytes done of `total`, as `file` what is done with them, and bytes a second and
+    seconds left. Null where it is not known, or not about a card.
+    """
 
     v: Literal[1] = VERSION
     phase: Phase
     sent: int
     file: str
+    total: int | None = None
+    rate: float | None = None
+    left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from terrible.sim.pi import MASS_STORAGE
+
 SIZES = {
     "bootcode.bin": 52_624,
     "bootcode4.bin": 73_120,
@@ -19,6 +21,15 @@ SIZES = {
 """Bytes, as in a Raspberry Pi OS of 2025."""
 CMDLINE = "console=serial0 root=/dev/mmcblk0p2 rootwait modules-load=dwc2,${gadget} "
 GADGET = "${gadget}.dev_addr=${mac} ${gadget}.host_addr=${host_mac} systemd.hostname=${name}\n"
+
+
+def write_mass_storage(directory: Path) -> None:
+    """Fill an empty directory with the firmware by which a simulated Pi shows its card."""
+    directory.mkdir(exist_ok=True)
+    noise = random.Random(1)
+    for name in ("bootcode.bin", "bootcode4.bin", "bootcode5.bin"):
+        (directory / name).write_bytes(noise.randbytes(SIZES[name]))
+    (directory / "start.elf").write_bytes(MASS_STORAGE + noise.randbytes(700_000))
 
 
 def write_boot_files(directory: Path) -> int:

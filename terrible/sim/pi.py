@@ -41,6 +41,9 @@ ORDER = (
 REQUIRED = frozenset({"start.elf", "kernel.img"})
 """Without these the firmware stops for good, still attached or not at all."""
 
+MASS_STORAGE = b"mass storage"
+"""What the start.elf of simulated mass-storage firmware begins with: it shows the card, without a kernel."""
+
 _HEADER = 24
 _REQUEST = 260
 _GET_SIZE, _READ, _DONE = 0, 1, 2
@@ -93,6 +96,7 @@ class Pi:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._answers = {True: asyncio.Event(), False: asyncio.Event()}
         self.running = False
+        self._shows_card = False
         self._set_answering(False)
 
     async def power_on(self, plug: Plug) -> None:
@@ -164,7 +168,7 @@ class Pi:
         """Ask for every file in order; False where a required one is missing."""
         if self._fails(Kind.LOADER_SILENT):
             await asyncio.Event().wait()
-        self.read = {}
+        self.read, self._shows_card = {}, False
         await self._misbehave(wire)
         for entry in self.metadata:
             await self._ask(wire, _GET_SIZE, entry)
@@ -172,6 +176,8 @@ class Pi:
             found = await self._fetch(wire, name)
             if name == "start.elf" and self._fails(Kind.STALLS_AFTER_START):
                 await asyncio.Event().wait()
+            if self._shows_card:
+                break
             if not found and name in REQUIRED:
                 await asyncio.Event().wait()
         await wire.answer(_request(_DONE, ""))
@@ -179,9 +185,9 @@ class Pi:
 
     async def _run(self, plug: Plug) -> bool:
         """The kernel is up: be a gadget or a disk until told otherwise; True to reboot."""
-        plug.attach(self.becomes)
+        plug.attach(DISK if self._shows_card else self.becomes)
         self.running = True
-        self._set_answering(True)
+        self._set_answering(not self._shows_card)
         while True:
             order = await self._orders.get()
             self._set_answering(order == "recover")
@@ -206,7 +212,9 @@ class Pi:
         if await self._ask(wire, _READ, name) != size:
             self.read[name] = "size changed between the two requests"
             return False
-        self.read[name] = hashlib.sha256(await wire.take(size)).hexdigest()
+        content = await wire.take(size)
+        self.read[name] = hashlib.sha256(content).hexdigest()
+        self._shows_card |= name == "start.elf" and content.startswith(MASS_STORAGE)
         if name == "cmdline.txt":
             await asyncio.sleep(self.timing.initramfs_pause)
         return True

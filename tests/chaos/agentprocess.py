@@ -19,7 +19,7 @@ from pathlib import Path
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.cli.demo import hurried
-from terrible.cli.nopower import NoProber
+from terrible.cli.nothing import NoDisks, NoProber
 from terrible.limits import Limits
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import hub_locations
@@ -48,7 +48,7 @@ async def agent(orders: Orders) -> None:
     world = RemoteWorld(remote)
     limits = hurried(Limits(), orders.speed)
     means = Means(BootFiles(Roots(orders.base), slots, "test"), world, limits)
-    outside = World(remote.bus, world, SimAlarms(), world, world, means, NoProber())
+    outside = World(remote.bus, world, SimAlarms(), world, world, means, NoProber(), NoDisks())
     running = Agent(outside, slots, INFO, State(orders.state))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(remote.listen())

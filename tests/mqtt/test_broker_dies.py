@@ -23,6 +23,7 @@ from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.pi import Pi, Timing
 from terrible.sim.prober import SimProber
 from terrible.state import State
@@ -56,7 +57,7 @@ async def booting(base: Path, port: int) -> AsyncIterator[tuple[Told, list[Pi]]]
     sim = SimCluster(plugged(pis))
     broker = Told(BrokerAddress("127.0.0.1", port), config.cluster, info.session)
     means = Means(settings.files(config, slots), sim, config.limits)
-    world = World(sim.bus, sim, SimAlarms(), sim, broker, means, SimProber(sim, SPEED))
+    world = World(sim.bus, sim, SimAlarms(), sim, broker, means, SimProber(sim, SPEED), SimDisks(sim, {}))
     tasks = [
         asyncio.create_task(Agent(world, slots, info, State(None)).run()),
         *(asyncio.create_task(_reboot(pi)) for pi in pis),

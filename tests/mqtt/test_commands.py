@@ -54,8 +54,17 @@ def test_requests(verb: str, fields: dict[str, Any], request_: Request) -> None:
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_all_verbs_of_the_contract_are_understood(verb: str) -> None:
-    action = "cycle" if verb == "power" else ""
-    assert ask(verb, id="x", slots="node1", action=action) == Request(verb, "node1", action, id="x")
+    own = {"power": {"action": "cycle"}, "flash": {"image": "raspios.img.xz"}}.get(verb, {})
+    assert ask(verb, id="x", slots="node1", **own) == Request(verb, "node1", id="x", **own)
+
+
+@pytest.mark.parametrize("image", ["", "../x", "a/b", "/dev/sda", ".hidden", "a\nb", "x" * 200, "-"])
+def test_an_image_is_the_name_of_a_file_and_nothing_else(image: str) -> None:
+    refused = ask("flash", id="x", slots="node1", image=image)
+    assert isinstance(refused, Refusal)
+    assert refused.message.startswith("image: flash needs")
+    other = ask("boot", id="y", slots="node1", image=image or "x.img")
+    assert isinstance(other, Refusal)
 
 
 @pytest.mark.parametrize(

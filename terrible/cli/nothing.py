@@ -1,13 +1,13 @@
-"""Power for an agent without a configuration: it switches nothing, and hears no alarm."""
+"""What an agent without a configuration has: it switches nothing, hears no alarm and writes no card."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from terrible.model import Location, PowerError, Verdict
+from terrible.model import BootError, CardNews, HostError, Location, PowerError, Slot, Verdict
 from terrible.power.select import NoSwitch
-from terrible.seams import HubPort, Trial
+from terrible.seams import Card, HubPort, Trial
 
 
 class NoPower:
@@ -24,6 +24,23 @@ class NoProber:
     async def trial(self, location: Location, before: Verdict | None) -> Trial | None:
         """PowerError with the reason."""
         raise PowerError(_none(location))
+
+
+class NoDisks:
+    """No card that could be written."""
+
+    def check(self, image: str) -> None:
+        """HostError with the reason."""
+        raise HostError("this agent writes no cards; files.mass_storage and files.images say how")
+
+    async def open(self, slot: Slot) -> Card:
+        """Never one."""
+        raise BootError("this agent writes no cards")
+
+    async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
+        """Never asked for."""
+        return
+        yield CardNews("")  # never: it makes this an iterator
 
 
 class NoAlarms:

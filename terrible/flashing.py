@@ -1,0 +1,165 @@
+"""A flash: the Pis of several slots show their cards, one image is written to all of them at once, and back.
+
+A card is opened as soon as it shows up, and written once no other is awaited. From then on it counts as
+dirty, also over a restart, until it is known to be whole; the slot of a dirty card is not booted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from terrible.attempt import Attempt
+from terrible.boot import Means, boot
+from terrible.gate import HeldUp
+from terrible.model import BootError, CardNews, Code, Phase, Problem, Progress, Slot, Stage
+from terrible.port import Port
+from terrible.seams import Card, Device, Disks
+from terrible.standing import Standing
+from terrible.state import State
+from terrible.supply import Supply
+
+Ended = Callable[[Problem | None], None]
+
+
+@dataclass
+class Place:
+    """A slot's card in a job. `tell` hears of its progress; `done` gets None once it is whole, or why not."""
+
+    card: Card
+    tell: Callable[[CardNews], None]
+    done: asyncio.Future[Problem | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Job:
+    """One image for several slots. `run` it beside them."""
+
+    def __init__(self, disks: Disks, image: str, slots: Iterable[str]) -> None:
+        self.image = image
+        self._disks = disks
+        self._awaited = set(slots)
+        self._places: dict[str, Place] = {}
+        self._complete = asyncio.Event()
+
+    def without(self, name: str) -> None:
+        """Nobody need wait for the card of this slot: it is open, or will not come."""
+        self._awaited.discard(name)
+        if not self._awaited:
+            self._complete.set()
+
+    async def write(self, slot: Slot, tell: Callable[[CardNews], None]) -> None:
+        """Open the slot's card and return once it is whole; BootError where it is not, or may not be."""
+        card = await self._disks.open(slot)
+        try:
+            place = self._places[slot.name] = Place(card, tell)
+            self.without(slot.name)
+            if (problem := await place.done) is not None:
+                raise BootError(problem.message, problem.code)
+        finally:
+            card.close()
+
+    async def run(self) -> None:
+        """Write as soon as no card is awaited any more."""
+        await self._complete.wait()
+        try:
+            if self._places:
+                await self._write()
+        finally:
+            for place in self._places.values():
+                _settle(place, Problem(Code.DIRTY_CARD, "the writing ended before this card was done"))
+
+    async def _write(self) -> None:
+        cards = [place.card for place in self._places.values()]
+        async for news in self._disks.write(self.image, cards):
+            place = self._places[news.slot]
+            place.tell(news)
+            if news.outcome:
+                whole = news.outcome == "whole"
+                _settle(place, None if whole else Problem(Code.DIRTY_CARD, news.error))
+
+
+def _settle(place: Place, problem: Problem | None) -> None:
+    if not place.done.done():
+        place.done.set_result(problem)
+
+
+class Flashing:
+    """One slot's part of a job."""
+
+    def __init__(self, port: Port, supply: Supply, means: Means, standing: Standing, state: State) -> None:
+        self._port, self._supply, self._standing, self._state = port, supply, standing, state
+        self._slot = standing.report.slot
+        self._limits = means.limits
+        self._means = means.for_cards
+
+    async def run(self, job: Job, force: bool, ended: Ended) -> None:
+        """Write the card of this slot; `ended` is told how that went. The port is left with its power."""
+
+        def held_up(why: Problem) -> None:
+            self._standing.say(self._standing.report.phase, why)
+
+        try:
+            await self._supply.cut_gently(force, for_good=False)
+            self._standing.say(Phase.OFF)
+            await self._supply.give(True, held_up)
+            await self._card_shows(held_up)
+            self._standing.say(Phase.FLASHING, power=True)
+            await job.write(self._slot, self._told)
+        except BootError as error:
+            job.without(self._slot.name)
+            self._standing.happened("not_flashed", error.problem.message, image=job.image)
+            ended(error.problem)
+        else:
+            self._state.set_latch(self._slot.name, None)
+            self._state.set_first_boot(self._slot.name, True)
+            self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
+            ended(None)
+        finally:
+            job.without(self._slot.name)
+
+    async def _card_shows(self, held_up: HeldUp) -> None:
+        """Boot the mass-storage firmware, with a power cycle between attempts; BootError after the last."""
+        for number in itertools.count(1):
+            try:
+                await self._boot()
+                return
+            except BootError as error:
+                if number >= self._limits.attempts:
+                    raise
+                self._standing.say(Phase.FAILED, error.problem)
+            await self._supply.cut(force=False, for_good=False)
+            await self._supply.give(True, held_up)
+
+    async def _boot(self) -> None:
+        attempt = Attempt(self._slot, self._standing.next_attempt(), self._standing, lambda problem: None)
+        outcome, why = "failed", ""
+        try:
+            async with asyncio.timeout(self._limits.power_on_to_rom):
+                await self._port.shows()
+            _check(await boot(self._port, self._means, attempt))
+            outcome = "disk"
+        except TimeoutError:
+            why = f"nothing showed up at {self._slot.location} in {self._limits.power_on_to_rom:g} s"
+            raise BootError(why) from None
+        except BootError as error:
+            why = error.problem.message
+            raise
+        finally:
+            self._supply.settled()
+            self._standing.attempted(attempt.closed(outcome, why))
+
+    def _told(self, news: CardNews) -> None:
+        if news.outcome:
+            return
+        self._state.set_latch(self._slot.name, Code.DIRTY_CARD)
+        done = Progress(self._slot, Phase.FLASHING, news.done, news.stage, news.total, news.rate, news.left)
+        self._standing.progressed(done)
+
+
+def _check(device: Device) -> None:
+    if device.stage is not Stage.DISK:
+        raise BootError(f"it came up as {device.stage}, not as a disk; is that mass-storage firmware?")

@@ -1,0 +1,69 @@
+"""The cards of simulated Pis: written at the speed of a hub that all share, and remembered by slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from terrible.model import BootError, CardNews, HostError, Slot, Stage
+from terrible.seams import Card
+from terrible.sim.cluster import SimCluster
+
+RATE = 35e6
+"""Bytes a second that all cards behind one USB 2.0 hub share."""
+STEPS = 20
+"""Pieces of news of writing, and as many of verifying."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimCard:
+    """An open card."""
+
+    slot: str
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class SimDisks:
+    """Cards by slot: the image that is on each, or None once its writing has begun and not ended.
+
+    `images` are the bytes of each; a card of `broken` fails half way.
+    """
+
+    def __init__(self, cluster: SimCluster, images: dict[str, int], speed: float = 1.0) -> None:
+        self._cluster, self._images, self._speed = cluster, images, speed
+        self.cards: dict[str, str | None] = {}
+        self.broken: set[str] = set()
+
+    def check(self, image: str) -> None:
+        """Only what there is."""
+        if image not in self._images:
+            raise HostError(f"there is no image {image!r}; there are {', '.join(self._images) or 'none'}")
+
+    async def open(self, slot: Slot) -> SimCard:
+        """The card, if the Pi shows it."""
+        if self._cluster.ports[slot.location].shown is not Stage.DISK:
+            raise BootError(f"no disk shows at {slot.location}")
+        return SimCard(slot.name)
+
+    async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
+        """All at once, and then all are read back."""
+        total, left = self._images[image], {card.slot for card in cards}
+        self.cards.update(dict.fromkeys(left))
+        for stage in ("writing", "verifying"):
+            for step in range(1, STEPS + 1):
+                seconds = total * len(left) / RATE / STEPS / self._speed
+                await asyncio.sleep(seconds)
+                for slot in sorted(left):
+                    yield CardNews(
+                        slot, stage, total * step // STEPS, total, RATE / len(left), seconds * (STEPS - step)
+                    )
+                if stage == "writing" and step == STEPS // 2:
+                    for slot in sorted(left & self.broken):
+                        yield CardNews(slot, outcome="failed", error="its card does not take any more")
+                    left -= self.broken
+        for slot in sorted(left):
+            self.cards[slot] = image
+            yield CardNews(slot, outcome="whole")

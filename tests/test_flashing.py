@@ -1,0 +1,215 @@
+"""Cards are written side by side, and what is not whole is never booted."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from terrible.model import Answer, Code, Event, Phase, Progress
+from terrible.sim.faults import Fault, Kind
+from terrible.sim.pi import Pi
+from terrible.state import State
+from tests import clock
+from tests.cluster import IMAGE, Rig, boot_directory, cluster
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return boot_directory(tmp_path / "boot")
+
+
+async def flashed(rig: Rig, slots: str, image: str = IMAGE, *, force: bool = False) -> list[Answer]:
+    """Every answer to a new request, up to the last."""
+    number = str(len(rig.broker.answers) + 1000)
+    rig.broker.ask("flash", slots, force=force, number=number, image=image)
+
+    def answers() -> list[Answer]:
+        return [answer for request, answer in rig.broker.answers if request.id == number]
+
+    await rig.broker.until(lambda: bool(answers()) and answers()[-1].status in ("done", "error"))
+    return answers()
+
+
+def events(rig: Rig, slot: str, kind: str) -> list[Event]:
+    return [n for n in rig.broker.news if isinstance(n, Event) and (n.slot.name, n.kind) == (slot, kind)]
+
+
+def test_every_card_is_written_at_once_and_every_node_is_up_again(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi(), Pi(), Pi(), Pi()]) as rig:
+            await rig.until(Phase.UP)
+            began = asyncio.get_running_loop().time()
+            answers = await flashed(rig, "all")
+            took = asyncio.get_running_loop().time() - began
+            assert (answers[-1].status, set(rig.disks.cards.values())) == ("done", {IMAGE})
+            one = 2 * 1e9 / 35e6
+            assert 4 * one < took < 4 * one + 30, "all share the hub, and nobody waits for another's turn"
+            await rig.until(Phase.UP)
+            for slot in rig.slots:
+                phases = rig.broker.phases(slot.name)
+                assert phases[phases.index(Phase.FLASHING) - 1] is Phase.STARTING
+                assert phases[-1] is Phase.UP
+                assert len(events(rig, slot.name, "flashed")) == 1
+            assert [rig.cuts(n) for n in range(1, 5)] == [2, 2, 2, 2], "into the firmware, and back"
+
+    clock.run(story())
+
+
+def test_progress_tells_bytes_rate_and_what_is_left(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await flashed(rig, "node1")
+            told = [n for n in rig.broker.news if isinstance(n, Progress) and n.phase is Phase.FLASHING]
+        writing = [news for news in told if news.file == "writing"]
+        assert writing[-1].sent == writing[-1].total == 1_000_000_000
+        assert [news.sent for news in writing] == sorted(news.sent for news in writing)
+        assert all(news.rate == 35e6 for news in told)
+        assert [n.left for n in writing if n.left is not None] == sorted(
+            (n.left or 0 for n in writing), reverse=True
+        )
+        assert {news.file for news in told} == {"writing", "verifying"}
+
+    clock.run(story())
+
+
+def test_one_card_that_fails_stops_no_other_and_its_node_is_not_booted(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        async with cluster(base, [Pi(), Pi()], state=state) as rig:
+            await rig.until(Phase.UP)
+            rig.disks.broken.add("node2")
+            answers = await flashed(rig, "all")
+            assert (answers[-1].status, answers[-1].code) == ("error", Code.DIRTY_CARD)
+            assert set(answers[-1].data["failed"]) == {"node2"}
+            await rig.until(Phase.UP, "node1")
+            await rig.until(Phase.OFF, "node2")
+            report = rig.broker.last("node2")
+            assert report is not None
+            assert report.problem is not None
+            assert (report.problem.code, report.wish) == (Code.DIRTY_CARD, True)
+        again = State(tmp_path / "state.json")
+        async with cluster(base, [Pi(), Pi()], state=again) as rig:
+            await rig.until(Phase.OFF, "node2")
+            assert rig.broker.transcripts("node2") == [], "also after a restart"
+            rig.broker.ask("boot", "node2", number="7")
+            await rig.broker.until(lambda: any(a.code == "dirty_card" for _, a in rig.broker.answers))
+            assert (await flashed(rig, "node2"))[-1].status == "done", "but it may be flashed again"
+            await rig.until(Phase.UP, "node2")
+        assert State(tmp_path / "state.json").latch("node2") is None
+
+    clock.run(story())
+
+
+def test_a_card_is_dirty_from_its_first_byte_on_whatever_ends_the_agent(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()], state=State(tmp_path / "state.json")) as rig:
+            rig.broker.ask("flash", "node1", image=IMAGE)
+            await rig.broker.until(lambda: any(isinstance(n, Progress) and n.total for n in rig.broker.news))
+        assert State(tmp_path / "state.json").latch("node1") == Code.DIRTY_CARD
+
+    clock.run(story())
+
+
+def test_a_card_that_was_never_touched_is_not_dirty(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        pis = [Pi(), Pi(faults=[Fault(Kind.LOADER_SILENT, times=None)])]
+        async with cluster(base, pis, state=state) as rig:
+            await rig.until(Phase.UP, "node1")
+            answers = await flashed(rig, "all")
+            assert answers[-1].data["failed"]["node2"]["code"] == "boot_failed"
+            assert rig.disks.cards == {"node1": IMAGE}, "the other has its image"
+            assert state.latch("node2") is None
+
+    clock.run(story())
+
+
+def test_a_pi_that_fails_once_on_the_way_to_its_card_is_tried_again(base: Path) -> None:
+    async def story() -> None:
+        pi = Pi()
+        async with cluster(base, [pi]) as rig:
+            await rig.until(Phase.UP)
+            pi.faults = [Fault(Kind.BOOTCODE_STALLS, times=1)]
+            assert (await flashed(rig, "node1"))[-1].status == "done"
+            assert [t.outcome for t in rig.broker.transcripts("node1")] == ["up", "failed", "disk"]
+            numbers = [t.attempt for t in rig.broker.transcripts("node1")]
+            assert numbers == sorted(set(numbers)), "attempts are counted on"
+
+    clock.run(story())
+
+
+def test_a_node_is_shut_down_before_its_card_is_written(base: Path) -> None:
+    async def story() -> None:
+        told: list[str] = []
+        pi = Pi()
+        tell = pi.tell
+        pi.tell = lambda order: (told.append(order), tell(order))[1]  # type: ignore[method-assign, func-returns-value]
+        async with cluster(base, [pi]) as rig:
+            await rig.until(Phase.UP)
+            await flashed(rig, "node1")
+        assert told == ["poweroff"]
+
+    clock.run(story())
+
+
+def test_a_running_neighbour_on_a_ganged_hub_protects_the_power(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi(), Pi()], ganged=True) as rig:
+            await rig.until(Phase.UP)
+            assert (await flashed(rig, "node1"))[-1].code == Code.POWER_PROTECTED
+            assert rig.disks.cards == {}
+            assert [rig.phase(slot.name) for slot in rig.slots] == [Phase.UP, Phase.UP]
+
+    clock.run(story())
+
+
+def test_a_slot_that_is_wished_off_is_flashed_and_off_again(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await rig.until(Phase.UP)
+            rig.broker.ask("power", "node1", "off")
+            await rig.until(Phase.OFF)
+            assert (await flashed(rig, "node1"))[-1].status == "done"
+            await rig.until(Phase.OFF)
+            await asyncio.sleep(600)
+            assert (rig.phase("node1"), rig.disks.cards) == (Phase.OFF, {"node1": IMAGE})
+
+    clock.run(story())
+
+
+@pytest.mark.parametrize("image", ["", "nowhere.img", "../raspios.img.xz", "/dev/sda"])
+def test_only_images_that_there_are(base: Path, image: str) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await rig.until(Phase.UP)
+            (answer,) = await flashed(rig, "node1", image)
+            assert (answer.code, rig.phase("node1")) == ("bad_request", Phase.UP)
+
+    clock.run(story())
+
+
+def test_a_slot_is_busy_while_its_card_is_written(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            rig.broker.ask("flash", "node1", image=IMAGE, number="1")
+            await rig.until(Phase.FLASHING)
+            rig.broker.ask("power", "node1", "off", number="2")
+            await rig.broker.until(lambda: any(a.code == "busy" for _, a in rig.broker.answers))
+            assert rig.phase("node1") is Phase.FLASHING
+
+    clock.run(story())
+
+
+def test_an_empty_slot_keeps_nobody_waiting(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi(), Pi()]) as rig:
+            await rig.until(Phase.UP)
+            await rig.cluster.ports[rig.slots[1].location].stop()
+            rig.cluster.ports[rig.slots[1].location].pi = None
+            answers = await flashed(rig, "all")
+            assert set(answers[-1].data["failed"]) == {"node2"}
+            assert rig.disks.cards == {"node1": IMAGE}
+
+    clock.run(story())
