@@ -54,7 +54,7 @@ def test_requests(verb: str, fields: dict[str, Any], request_: Request) -> None:
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_all_verbs_of_the_contract_are_understood(verb: str) -> None:
-    own = {"power": {"action": "cycle"}, "flash": {"image": "raspios.img.xz"}}.get(verb, {})
+    own: dict[str, Any] = {"power": {"action": "cycle"}, "flash": {"image": "raspios.img.xz"}}.get(verb, {})
     assert ask(verb, id="x", slots="node1", **own) == Request(verb, "node1", id="x", **own)
 
 

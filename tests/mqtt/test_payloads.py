@@ -92,7 +92,8 @@ def test_progress_may_be_lost() -> None:
     (published,) = of(progress(4096)).values()
     assert (published.qos, published.retain, published.queued) == (0, False, False)
     assert read(published) == {
-        "v": 1, "phase": "loading", "sent": 4096, "file": "kernel.img", "total": None, "rate": None, "left": None
+        "v": 1, "phase": "loading", "sent": 4096, "file": "kernel.img",
+        "total": None, "rate": None, "left": None,
     }  # fmt: skip
 
 
