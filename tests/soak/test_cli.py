@@ -119,9 +119,18 @@ def test_without_a_broker_it_says_so_once_and_who_is_missing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("terrible.soak.run.MEET", 0.5)
-    monkeypatch.setattr("terrible.soak.client.PAUSE", 0.01)
+    monkeypatch.setattr("terrible.remote.line.PAUSE", 0.01)
     asked = Soak(Plan("all", 1, None, False), "mqtt://127.0.0.1:1", "rack", tmp_path / "out", None)
     assert main(asked) == 1
     assert "no agent of the cluster rack" in capsys.readouterr().err
-    assert len([said for said in caplog.messages if said.startswith("no broker at mqtt://127.0.0.1:1:")]) == 1
+    assert (
+        len(
+            [
+                said
+                for said in caplog.messages
+                if said.startswith("no way into the broker at mqtt://127.0.0.1:1:")
+            ]
+        )
+        == 1
+    )
     assert not (tmp_path / "out").exists()
