@@ -41,6 +41,12 @@ class Means:
         """The same for a boot that ends as a disk."""
         return replace(self, files=self.mass_storage or self.files)
 
+    @property
+    def for_first_boot(self) -> Means:
+        """The same for a node whose card has just been written: its system unfolds before it answers."""
+        longer = {"loader_to_gadget": self.limits.first_boot, "gadget_to_up": self.limits.first_boot}
+        return replace(self, limits=replace(self.limits, **longer))
+
 
 async def boot(port: Port, means: Means, attempt: Attempt) -> Device:
     """Take what the port shows to where it runs by itself, and return that device.

@@ -85,11 +85,16 @@ class HomeAssistantConfig(_Table):
 
 
 class FilesConfig(_Table):
-    """Where boot files are looked for; `firmware` takes bootcode, start and fixup files from elsewhere."""
+    """Where boot files are looked for; `firmware` takes bootcode, start and fixup files from elsewhere.
+
+    `mass_storage` is the firmware by which a Pi shows its card, and `images` what may be written to cards.
+    """
 
     directory: Path = Path("/var/lib/terrible/boot")
     firmware: Path | None = None
     profiles: Path | None = None
+    mass_storage: Path | None = None
+    images: Path = Path("/var/lib/terrible/images")
 
 
 class Config(_Table):

@@ -53,14 +53,11 @@ class Job:
 
     async def write(self, slot: Slot, tell: Callable[[CardNews], None]) -> None:
         """Open the slot's card and return once it is whole; BootError where it is not, or may not be."""
-        card = await self._disks.open(slot)
-        try:
+        async with self._disks.open(slot) as card:
             place = self._places[slot.name] = Place(card, tell)
             self.without(slot.name)
             if (problem := await place.done) is not None:
                 raise BootError(problem.message, problem.code)
-        finally:
-            card.close()
 
     async def run(self) -> None:
         """Write as soon as no card is awaited any more."""

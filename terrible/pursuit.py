@@ -18,6 +18,7 @@ from terrible.model import RUNNING, BootError, Code, DeviceLeft, Phase, PowerErr
 from terrible.port import HEARD, Port
 from terrible.seams import Device
 from terrible.standing import Standing
+from terrible.state import State
 from terrible.supply import Supply
 from terrible.vigil import Vigil
 
@@ -34,11 +35,12 @@ class Pursuit:
         supply: Supply,
         means: Means,
         standing: Standing,
+        state: State,
         ended: Callable[[Problem | None], None],
     ) -> None:
         self.port, self.standing = port, standing
         self._slot = standing.report.slot
-        self._supply, self._means, self._ended = supply, means, ended
+        self._supply, self._means, self._state, self._ended = supply, means, state, ended
         self._limits = means.limits
         self._vigil = Vigil(standing, supply, means.network, means.limits)
         self._failures = self._flaps = 0
@@ -217,7 +219,8 @@ class Pursuit:
     async def _boot(self, attempt: Attempt) -> Device:
         self._due = attempt.due
         try:
-            device = await boot(self.port, self._means, attempt)
+            first = self._state.first_boot(self._slot.name)
+            device = await boot(self.port, self._means.for_first_boot if first else self._means, attempt)
             await attempt.hashed()
         finally:
             self._due = None
@@ -232,6 +235,8 @@ class Pursuit:
             self._ended(self.standing.report.problem)
         else:
             self.standing.say(outcome, addresses=attempt.addresses, power=True)
+            if outcome is Phase.UP:
+                self._state.set_first_boot(self._slot.name, False)
         self.standing.attempted(attempt.closed(str(outcome or device.stage)))
         self._ended(None)
 

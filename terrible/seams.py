@@ -164,14 +164,11 @@ class Network(Protocol):
 
 
 class Card(Protocol):
-    """The card of one slot, open and nobody else's until it is closed."""
+    """The card of one slot, open and nobody else's."""
 
     @property
     def slot(self) -> str:
         """The slot it sits in."""
-
-    def close(self) -> None:
-        """Let go of it."""
 
 
 class Disks(Protocol):
@@ -180,7 +177,7 @@ class Disks(Protocol):
     def check(self, image: str) -> None:
         """HostError where there is no image of this name, or cards cannot be written at all."""
 
-    async def open(self, slot: Slot) -> Card:
+    def open(self, slot: Slot) -> AbstractAsyncContextManager[Card]:
         """The card at the slot's location, and no other disk; BootError where it is not safe to write."""
 
     def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:

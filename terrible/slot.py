@@ -50,7 +50,7 @@ class Life:
         self.slot = standing.report.slot
         self.wish = standing.report.wish
         self._state, self._probing, self._flashing = state, probing, flashing
-        self._pursuit = Pursuit(port, supply, means, standing, self._finish)
+        self._pursuit = Pursuit(port, supply, means, standing, state, self._finish)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._order: Order | None = None
         self._served: Order | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,5 +212,24 @@ def test_an_empty_slot_keeps_nobody_waiting(base: Path) -> None:
             answers = await flashed(rig, "all")
             assert set(answers[-1].data["failed"]) == {"node2"}
             assert rig.disks.cards == {"node1": IMAGE}
+
+    clock.run(story())
+
+
+def test_the_first_boot_after_a_flash_may_take_long_and_the_next_may_not(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        pi = Pi()
+        async with cluster(base, [pi], state=state) as rig:
+            await rig.until(Phase.UP)
+            pi.timing = replace(pi.timing, kernel=800.0)
+            assert (await flashed(rig, "node1"))[-1].status == "done"
+            assert State(tmp_path / "state.json").first_boot("node1"), "also over a restart"
+            await rig.until(Phase.STARTING)
+            await rig.until(Phase.UP)
+            assert [t.outcome for t in rig.broker.transcripts("node1")][-2:] == ["disk", "up"]
+            rig.broker.ask("power", "node1", "cycle", number="2")
+            await rig.until(Phase.FAILED)
+        assert not State(tmp_path / "state.json").first_boot("node1")
 
     clock.run(story())

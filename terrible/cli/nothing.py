@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from terrible.model import BootError, CardNews, HostError, Location, PowerError, Slot, Verdict
 from terrible.power.select import NoSwitch
@@ -33,9 +34,11 @@ class NoDisks:
         """HostError with the reason."""
         raise HostError("this agent writes no cards; files.mass_storage and files.images say how")
 
-    async def open(self, slot: Slot) -> Card:
+    @asynccontextmanager
+    async def open(self, slot: Slot) -> AsyncIterator[Card]:
         """Never one."""
         raise BootError("this agent writes no cards")
+        yield  # never: it makes this a context manager
 
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """Never asked for."""

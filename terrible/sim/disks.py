@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from terrible.model import BootError, CardNews, HostError, Slot, Stage
@@ -22,9 +23,6 @@ class SimCard:
 
     slot: str
 
-    def close(self) -> None:
-        """Nothing is held."""
-
 
 class SimDisks:
     """Cards by slot: the image that is on each, or None once its writing has begun and not ended.
@@ -42,11 +40,12 @@ class SimDisks:
         if image not in self._images:
             raise HostError(f"there is no image {image!r}; there are {', '.join(self._images) or 'none'}")
 
-    async def open(self, slot: Slot) -> SimCard:
+    @asynccontextmanager
+    async def open(self, slot: Slot) -> AsyncIterator[SimCard]:
         """The card, if the Pi shows it."""
         if self._cluster.ports[slot.location].shown is not Stage.DISK:
             raise BootError(f"no disk shows at {slot.location}")
-        return SimCard(slot.name)
+        yield SimCard(slot.name)
 
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """All at once, and then all are read back."""

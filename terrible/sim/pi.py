@@ -145,7 +145,7 @@ class Pi:
         if not await self._loader(plug.attach(self.family.loader)):
             return False
         plug.detach()
-        await asyncio.sleep(self.timing.kernel)
+        await asyncio.sleep(self.timing.gap if self._shows_card else self.timing.kernel)
         return not self._fails(Kind.KERNEL_PANICS)
 
     async def _rom(self, wire: Wire) -> bool:
