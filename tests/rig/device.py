@@ -97,7 +97,7 @@ class Device:
 
     async def _bulk(self, bulk: Bulk) -> bytes:
         if bulk.endpoint & 0x80:
-            return await self._function.bulk_in(bulk.endpoint)
+            return await self._function.bulk_in(bulk.endpoint, bulk.length)
         await self._function.bulk_out(bulk.endpoint, bulk.data)
         return b""
 

@@ -25,7 +25,7 @@ class Function(Protocol):
 
     async def bulk_out(self, endpoint: int, data: bytes) -> None: ...
 
-    async def bulk_in(self, endpoint: int) -> bytes: ...
+    async def bulk_in(self, endpoint: int, length: int) -> bytes: ...
 
     async def interrupt(self, endpoint: int) -> bytes: ...
 
@@ -54,7 +54,7 @@ class BootFunction:
             await _never()
         await self._wire.host_bulk(data)
 
-    async def bulk_in(self, endpoint: int) -> bytes:
+    async def bulk_in(self, endpoint: int, length: int) -> bytes:
         return await _never()
 
     async def interrupt(self, endpoint: int) -> bytes:
@@ -87,7 +87,7 @@ class NetworkFunction:
             if self._awake():
                 self._userland.receive(frame)
 
-    async def bulk_in(self, endpoint: int) -> bytes:
+    async def bulk_in(self, endpoint: int, length: int) -> bytes:
         while True:
             frame = await self._userland.send()
             if self._awake():

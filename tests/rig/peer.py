@@ -14,6 +14,7 @@ from .descriptors import Presented, present
 from .device import Device
 from .functions import BootFunction, Function, NetworkFunction
 from .gadget import GadgetNetwork, Tiny, Userland
+from .storage import Card, StorageFunction
 from .usbredir import Kind, Parser, device_connect, ep_info, hello, interface_info, pack
 
 
@@ -23,6 +24,8 @@ class Peer(asyncio.Protocol):
     def __init__(self, network: GadgetNetwork, awake: Callable[[], bool] = lambda: True) -> None:
         self.userland: Callable[[], Userland] = lambda: Tiny(network)
         """Started anew with every gadget that is attached."""
+        self.card: Card | None = None
+        """What is in the Pi's slot, for its mass-storage firmware to show."""
         self._host_mac = network.host_mac
         self._awake = awake
         self._parser = Parser()
@@ -62,6 +65,8 @@ class Peer(asyncio.Protocol):
     def _function(self, descriptors: Descriptors, wire: Wire) -> Function:
         if stage(descriptors) is Stage.GADGET:
             return NetworkFunction(self._host_mac, self.userland(), self._awake)
+        if stage(descriptors) is Stage.DISK and self.card is not None:
+            return StorageFunction(self.card)
         return BootFunction(wire, boot_interface(descriptors)[1])
 
     def _leave(self, device: Device) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from terrible.sim.families import FAMILIES, GADGET
 from terrible.sim.pi import Pi, Plug, Timing
+from terrible.usb.identify import Descriptors
 
 from .conftest import Rig
 from .gadget import network
@@ -54,11 +55,12 @@ class Reader:
 class Gadget:
     """A Pi that has booted long ago."""
 
-    def __init__(self) -> None:
+    def __init__(self, becomes: Descriptors = GADGET) -> None:
+        self.becomes = becomes
         self.orders: asyncio.Queue[bool] = asyncio.Queue()
 
     async def power_on(self, plug: Plug) -> None:
-        plug.attach(GADGET)
+        plug.attach(self.becomes)
         await asyncio.Event().wait()
 
     async def answering(self, wanted: bool) -> None:
