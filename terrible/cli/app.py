@@ -159,6 +159,14 @@ def soak(
     return main(Soak(Plan(slots, cycles, hours, force), broker, cluster, out, pis))
 
 
+@app.command("ssh-known-hosts")
+def ssh_known_hosts(config: Configuration = None) -> int:
+    """Print the host keys of the slots, for ~/.ssh/known_hosts."""
+    from terrible.cli.knownhosts import main
+
+    return main(config)
+
+
 @app.command()
 def schema(name: Annotated[str | None, typer.Argument(help="One of those listed without it.")] = None) -> int:
     """Print what is said over MQTT as JSON Schema, or the names of what there is."""

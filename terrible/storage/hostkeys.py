@@ -1,0 +1,63 @@
+"""SSH host keys by slot: made once on the head, for that slot's card and for whoever logs in from here.
+
+They lie in the state directory, readable by the agent alone; no served file, no command line ever holds one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrible.model import HostError, Slot
+
+NAME = "ssh_host_ed25519_key"
+"""As sshd looks for it in /etc/ssh; every OpenSSH since 2014 takes this kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """Both halves, as files of OpenSSH."""
+
+    private: bytes
+    public: bytes
+
+
+def ensure(directory: Path, slot: str) -> HostKey:
+    """The key of a slot, made now if there is none. HostError where it can be neither read nor made."""
+    place = directory / slot
+    try:
+        if not (place / NAME).exists():
+            _make(directory, place)
+        return HostKey((place / NAME).read_bytes(), (place / f"{NAME}.pub").read_bytes())
+    except OSError as error:
+        raise HostError(f"host key of {slot}: {place}: {error.strerror}") from None
+
+
+def _make(directory: Path, place: Path) -> None:
+    """Whole or not at all: made beside its place, which a rename then gives it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".new-") as scratch:
+        made = Path(scratch) / "key"
+        made.mkdir(mode=0o700)
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", str(made / NAME)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        except FileNotFoundError:
+            raise HostError("ssh-keygen is not installed; run: sudo apt install openssh-client") from None
+        except subprocess.SubprocessError as error:
+            raise HostError(f"ssh-keygen made no key for {place.name}: {error}") from None
+        os.rename(made, place)
+
+
+def known_hosts(slots: Sequence[Slot], directory: Path, domain: str) -> Iterator[str]:
+    """A line of ~/.ssh/known_hosts for each slot that has a key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+    for slot in slots:
+        path = directory / slot.name / f"{NAME}.pub"
+        if path.exists():
+            kind, key, *_ = path.read_text().split()
+            names = [slot.name, *([f"{slot.name}.{domain}"] if domain else []), slot.address]
+            yield f"{','.join(name for name in names if name)} {kind} {key}"
