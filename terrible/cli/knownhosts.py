@@ -1,4 +1,4 @@
-"""`terrible ssh-known-hosts`: the host keys of the slots, so that ssh can be strict from the first login on."""
+"""`terrible ssh-known-hosts`: the host keys of the slots, for ssh to be strict from the first login on."""
 
 from __future__ import annotations
 
