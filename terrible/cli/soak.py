@@ -19,13 +19,13 @@ from terrible.config import Config
 from terrible.limits import Limits
 from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
+from terrible.remote.heard import Introduction
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.files import write_boot_files
 from terrible.sim.pi import Pi, Timing
 from terrible.soak import report
 from terrible.soak.client import MqttHead
 from terrible.soak.folder import Folder
-from terrible.soak.heard import Introduction
 from terrible.soak.record import Cycle
 from terrible.soak.report import About
 from terrible.soak.run import Book, Plan, choose, meet, soak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -39,10 +40,16 @@ async def entered(address: BrokerAddress, name: str) -> AsyncIterator[Connection
         async with opened(address, f"terrible-{name}-{secrets.token_hex(4)}") as connection:
             yield connection
     except (aiomqtt.MqttError, OSError) as error:
-        what = "is it running there?"
-        if isinstance(error, aiomqtt.MqttCodeError):
-            what = "does it let this user in?"
-        raise Unreachable(f"no way into the broker at {address}: {error}; {what}") from None
+        raise Unreachable(f"no way into the broker at {address}: {error}; {_guess(error)}") from None
+
+
+def _guess(error: Exception) -> str:
+    """What to look at."""
+    if isinstance(error, aiomqtt.MqttCodeError):
+        return "does it let this user in?"
+    if isinstance(error.__context__, ssl.SSLError):
+        return "does mqtt.ca_file or SSL_CERT_FILE name who has signed its certificate?"
+    return "is it running there?"
 
 
 class Line:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from terrible.model import Phase
-from terrible.soak.heard import Boot, Standing
+from terrible.remote.heard import Boot, Standing
 
 STAGES = ("arrival", "rom", "loader", "starting", "gadget")
 """Power on to ROM; ROM to LOADER; files asked for to all served; then to the gadget; then to `up`."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from terrible import slots
 from terrible.model import HostError, UsageError
+from terrible.remote.heard import Introduction
 from terrible.soak.cycle import Bench, Gone, Head
-from terrible.soak.heard import Introduction
 from terrible.soak.record import Cycle
 from terrible.soak.view import View
 
@@ -48,7 +48,7 @@ class Book:
 async def meet(view: View, cluster: str) -> Introduction:
     """The agent, once it has said who it is and how its slots stand. HostError where there is none."""
     end = asyncio.get_running_loop().time() + MEET
-    while not _complete(view):
+    while not view.complete:
         limit = end - asyncio.get_running_loop().time()
         if limit <= 0 or not await view.change(limit):
             raise HostError(f"no agent of the cluster {cluster} in {MEET:g} s; does it run?")
@@ -108,8 +108,3 @@ async def _rest(bench: Bench, outcome: str) -> None:
         await asyncio.sleep(REFUSED)
     elif outcome == "interrupted":
         await bench.settle()
-
-
-def _complete(view: View) -> bool:
-    """Whether the agent has told of every slot that it listed."""
-    return view.online and all(view.standing(name) for name in view.info.names) if view.info else False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from terrible.model import Code, Phase
-from terrible.soak.heard import Boot, Standing
+from terrible.remote.heard import Boot, Standing
 from terrible.soak.view import Journal
 
 DARK = 3900.0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from terrible.mqtt.topics import Kind, Topics
-from terrible.soak.heard import Boot, Introduction, Response, Standing, read
+from terrible.mqtt.topics import Kind
+from terrible.remote.bell import Bell
+from terrible.remote.heard import Boot, Response, Standing
+from terrible.remote.tree import Heard, Tree
 
 LISTENED = (Kind.STATUS, Kind.INFO, Kind.STATE, Kind.BOOT, Kind.RESPONSE)
 """The kinds of topics that a View understands."""
@@ -55,70 +56,30 @@ class Journal:
         return self.before is None or boot.attempt > self.before.attempt
 
 
-class View:
-    """Filled from messages alone, whoever brings them."""
+class View(Tree):
+    """The tree, and the journal of each slot; whoever waits is told that something came."""
 
     def __init__(self, cluster: str) -> None:
-        self.topics = Topics(cluster)
-        self.info: Introduction | None = None
-        self._online = self._introduced = False
+        super().__init__(cluster)
         self.journals: defaultdict[str, Journal] = defaultdict(Journal)
-        self._changed = asyncio.Event()
+        self._bell = Bell()
 
-    @property
-    def online(self) -> bool:
-        """Whether there is an agent that has said who it is since it came."""
-        return self._online and self._introduced
-
-    def standing(self, name: str) -> Standing | None:
-        """How a slot stands, as the agent that is there says; not what one before it has left behind."""
-        now = self.journals[name].now
-        if not self.online or now is None or self.info is None:
-            return None
-        return now if now.session == self.info.session else None
-
-    def take(self, topic: str, payload: bytes) -> None:
-        """Take in one message; a stranger's nonsense changes nothing."""
-        match self.topics.parse(topic):
-            case (Kind.STATUS, _):
-                self._online = payload == b"online"
-                self._introduced = self._introduced and self._online
-            case (Kind.INFO, _):
-                self._introduce(read(Introduction, payload))
-            case (Kind.STATE, (name,)):
-                self._note(name, read(Standing, payload))
-            case (Kind.BOOT, (name,)):
-                self._note(name, read(Boot, payload))
-            case (Kind.RESPONSE, _):
-                answer = read(Response, payload)
-                for name in self.journals:
-                    self._note(name, answer)
-        self._wake()
+    def take(self, topic: str, payload: bytes) -> tuple[str, Heard | None]:
+        """Take in one message, also where it belongs in journals."""
+        name, heard = super().take(topic, payload)
+        match heard:
+            case Standing() | Boot():
+                self.journals[name].add(heard)
+            case Response():
+                for journal in self.journals.values():
+                    journal.add(heard)
+        self._bell.ring()
+        return name, heard
 
     def cut_off(self) -> None:
-        """There is no broker: whether there is an agent, nobody knows."""
-        self._online = self._introduced = False
-        self._wake()
+        super().cut_off()
+        self._bell.ring()
 
     async def change(self, limit: float) -> bool:
         """Return at the next message, True, or after `limit` seconds, False."""
-        changed = self._changed
-        try:
-            async with asyncio.timeout(limit):
-                await changed.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def _introduce(self, info: Introduction | None) -> None:
-        if info is not None:
-            self.info, self._introduced = info, True
-
-    def _note(self, name: str, heard: Standing | Boot | Response | None) -> None:
-        if heard is not None:
-            self.journals[name].add(heard)
-
-    def _wake(self) -> None:
-        """Each message wakes all that wait now, and a new event awaits the next."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        return await self._bell.heard(limit)

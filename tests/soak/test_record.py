@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from terrible.remote.heard import Boot, File, StageTime, Standing
 from terrible.soak import record
-from terrible.soak.heard import Boot, File, StageTime, Standing
 
 
 def boot(outcome: str, *stages: tuple[str, float]) -> Boot:
