@@ -13,6 +13,7 @@ from rich.text import Text
 from terrible.cli import demo as command
 from terrible.cli.board import Board
 from terrible.cli.demo import Demo
+from terrible.cli.table import table
 from terrible.sim.faults import Kind
 
 MOMENT = "starting"
@@ -26,8 +27,8 @@ def main(path: Path) -> None:
 
     def watched(board: Board, topic: str, payload: bytes) -> str | None:
         line = take(board, topic, payload)
-        if not taken and any(row.phase == MOMENT for row in board.rows.values()):
-            taken.append(board.table())
+        if not taken and any(row.phase == MOMENT for row in board.rows):
+            taken.append(table(board))
         return line
 
     Board.take = watched  # type: ignore[method-assign]

@@ -1,121 +1,141 @@
-"""What a person sees of a cluster: its slots as rows, filled from MQTT messages alone."""
+"""What a person sees of a cluster: its slots as rows, made of what its agent has told by MQTT. [pure]"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from terrible.mqtt.topics import Kind
+from terrible.remote.heard import Boot, Standing, Trouble
+from terrible.remote.tree import Tree
 
-STYLES = {
-    "off": "dim",
-    "waiting": "dim",
-    "rom": "yellow",
-    "loading": "cyan",
-    "starting": "blue",
-    "up": "bold green",
-    "disk": "green",
-    "failed": "bold red",
-    "quarantined": "bold red",
-    "lost": "red",
-}
-SHARE = {"waiting": 0.0, "off": 0.0, "failed": 0.0, "rom": 0.05, "loading": 0.1, "starting": 0.8, "up": 1.0}
+LISTENED = (Kind.STATUS, Kind.INFO, Kind.BOOT, Kind.STATE, Kind.PROGRESS)
+"""The kinds of topics that a Board understands; brokers tell what they retain in this order."""
+
+SHARE = {"rom": 0.05, "loading": 0.1, "starting": 0.8, "up": 1.0, "lost": 1.0, "disk": 1.0}
 """Where a phase begins on the bar; loading moves from its own place to the next by bytes."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One slot as the last messages told."""
+    """One slot. `share` of 1 is how much of its boot is done; `stale` what an agent that has gone said."""
 
     name: str
-    phase: str = "waiting"
-    location: str = ""
-    note: str = ""
-    sent: int = 0
-    failed: int = 0
-    seconds: float | None = None
-
-    def share(self, total: int) -> float:
-        """How much of the boot is done, from 0 to 1."""
-        begin = SHARE.get(self.phase, 0.0)
-        if self.phase == "loading" and total:
-            return begin + (SHARE["starting"] - begin) * min(1.0, self.sent / total)
-        return begin
+    location: str
+    phase: str
+    share: float
+    note: str
+    since: float
+    seconds: float | None
+    stale: bool
 
 
-@dataclass
 class Board:
-    """All slots. `total` is about how many bytes a boot takes, for the bars.
+    """The slots of one cluster, or those of them that are `chosen`, in the agent's order.
 
-    A broker may still hold what an earlier agent said: only states of this `session` count, if there is one.
+    `total` is about how many bytes a boot sends, for the bars, until a transcript tells.
     """
 
-    total: int
-    session: str = ""
-    rows: dict[str, Row] = field(default_factory=dict)
+    def __init__(self, cluster: str, total: int = 0) -> None:
+        self.tree = Tree(cluster)
+        self.chosen: Collection[str] | None = None
+        self.failures: Counter[str] = Counter()
+        self._total = total
+        self._lines: dict[str, tuple[str, Trouble | None]] = {}
 
     def take(self, topic: str, payload: bytes) -> str | None:
-        """Take in one message; returns a line where a slot's phase has changed."""
-        parts = topic.split("/")
-        if len(parts) != 5 or parts[2] != "node" or not payload:
+        """Take in one message; returns a line where the agent has come or gone, or a slot changed phase."""
+        said = self.tree.said
+        name, heard = self.tree.take(topic, payload)
+        if self.tree.said != said:
+            return f"agent of {self.tree.topics.cluster} {'online' if self.tree.said else 'offline'}"
+        if isinstance(heard, Boot):
+            self.failures[name] += heard.outcome == "failed"
+        if not isinstance(heard, Standing) or not self._is_news(name, heard):
             return None
-        name, kind = parts[3:]
-        if kind == "state":
-            return self._state(name, json.loads(payload))
-        row = self.rows.get(name, Row(name))
-        match kind:
-            case "progress":
-                row.sent = json.loads(payload)["sent"]
-            case "boot":
-                boot = json.loads(payload)
-                row.seconds = boot["seconds"] if boot["outcome"] == "up" else row.seconds
-                row.failed += boot["outcome"] == "failed"
-        return None
+        note = _note(heard)
+        return f"{name} {heard.phase}" + (f": {note}" if note else "")
 
-    def _state(self, name: str, state: dict[str, Any]) -> str | None:
-        if self.session not in ("", state["session"]):
-            return None
-        row = self.rows.setdefault(name, Row(name))
-        before, row.phase = row.phase, str(state["phase"])
-        row.location = state["location"]
-        row.note = state["problem"]["message"] if state["problem"] else ", ".join(state["addresses"])
-        if row.phase in ("waiting", "rom", "failed"):
-            row.sent = 0
-        if row.phase == before:
-            return None
-        return f"{row.name} {row.phase}" + (f": {row.note}" if row.note else "")
+    @property
+    def filters(self) -> list[str]:
+        """What to subscribe to for it."""
+        return [self.tree.topics.every(kind) for kind in LISTENED]
+
+    @property
+    def rows(self) -> list[Row]:
+        """A row for each slot of which there is a state."""
+        tree = self.tree
+        told = [(name, tree.standings[name]) for name in tree.names if name in tree.standings]
+        return [self._row(name, now) for name, now in told if self._shows(name)]
 
     @property
     def up(self) -> int:
         """How many slots are up."""
-        return sum(row.phase == "up" for row in self.rows.values())
+        return sum(row.phase == "up" and not row.stale for row in self.rows)
 
     @property
     def recovered(self) -> int:
         """How many of them failed before."""
-        return sum(row.phase == "up" and row.failed > 0 for row in self.rows.values())
+        return sum(row.phase == "up" and self.failures[row.name] > 0 for row in self.rows)
 
     def complete(self, nodes: int) -> bool:
         """Whether so many slots are up, each with the record of how it got there."""
-        return self.up == nodes and all(row.seconds is not None for row in self.rows.values())
+        return self.up == nodes and all(row.seconds is not None for row in self.rows)
 
-    def table(self) -> Table:
-        """The rows as a table that fits 80 columns."""
-        table = Table(box=None, pad_edge=False, expand=False)
-        for heading, width in (("slot", 8), ("port", 7), ("phase", 11), ("boot", 22), ("", 26)):
-            table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
-        for name in sorted(self.rows, key=_natural):
-            row = self.rows[name]
-            style = STYLES.get(row.phase, "")
-            bar = ProgressBar(total=1.0, completed=row.share(self.total), width=22)
-            note = row.note if row.phase != "up" else f"{row.note}  {row.seconds or 0:.1f} s"
-            table.add_row(row.name, row.location, Text(row.phase, style=style), bar, Text(note))
-        return table
+    def headline(self) -> str:
+        """The cluster in one line."""
+        tree = self.tree
+        if tree.info is None:
+            return f"{tree.topics.cluster}: {_agent(tree)}"
+        who = f"{tree.topics.cluster} on {tree.info.host}"
+        if not tree.online:
+            return f"{who}: {_agent(tree)}; this is what it said last"
+        trouble = f"; {tree.info.problem.message}" if tree.info.problem else ""
+        return f"{who}: {self.up} of {len(tree.names)} up{trouble}"
+
+    def _is_news(self, name: str, now: Standing) -> bool:
+        """Whether it is worth a line: retained states come again with every connect."""
+        before, self._lines[name] = self._lines.get(name), (now.phase, now.problem)
+        return self._shows(name) and before != self._lines[name]
+
+    def _shows(self, name: str) -> bool:
+        return self.chosen is None or name in self.chosen
+
+    def _row(self, name: str, now: Standing) -> Row:
+        boot = self.tree.boots.get(name)
+        seconds = boot.seconds if boot is not None and boot.outcome == "up" else None
+        advance = self.tree.advances.get(name)
+        note = _note(now)
+        if now.phase == "up" and not now.problem and seconds is not None:
+            note = f"{note}  {seconds:.1f} s".lstrip()
+        if now.phase == "loading" and not note and advance is not None:
+            note = f"{advance.sent / 1e6:.1f} MB  {advance.file}"
+        share = self._share(now.phase, advance.sent if advance else 0)
+        stale = self.tree.standing(name) is None
+        return Row(name, now.location, now.phase, share, note, now.since, seconds, stale)
+
+    def _share(self, phase: str, sent: int) -> float:
+        begin, total = SHARE.get(phase, 0.0), self._whole()
+        if phase == "loading" and total:
+            return begin + (SHARE["starting"] - begin) * min(1.0, sent / total)
+        return begin
+
+    def _whole(self) -> int:
+        """About how many bytes a boot sends, as one that came up did."""
+        sizes = [boot.size for boot in self.tree.boots.values() if boot.outcome == "up"]
+        return max(sizes, default=0) or self._total
 
 
-def _natural(name: str) -> tuple[str, int]:
-    head = name.rstrip("0123456789")
-    return head, int(name[len(head) :] or 0)
+def _agent(tree: Tree) -> str:
+    match tree.said:
+        case None:
+            return "nothing heard of an agent"
+        case True:
+            return "agent online"
+        case False:
+            return "agent offline"
+
+
+def _note(now: Standing) -> str:
+    return now.problem.message if now.problem else ", ".join(now.addresses)

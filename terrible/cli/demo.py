@@ -83,10 +83,10 @@ async def show(demo: Demo, console: Console) -> None:
         if url is None:
             url = await stack.enter_async_context(broker.embedded())
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="terrible-demo-")))
-        board = Board(write_boot_files(base))
+        board = Board(CLUSTER, write_boot_files(base))
         address = parse_broker_url(url)
         simulated = Simulated(pis(demo), demo.speed, hurried(Limits(), demo.speed))
-        board.session = await stack.enter_async_context(cluster(simulated, base, address))
+        await stack.enter_async_context(cluster(simulated, base, address))
         try:
             await _watch(demo, board, address, console)
         except aiomqtt.MqttError as error:
@@ -156,12 +156,12 @@ async def _watch(demo: Demo, board: Board, address: BrokerAddress, console: Cons
     """Follow the messages until all nodes are up and, unless `once`, until Ctrl-C."""
     began = time.monotonic()
     async with aiomqtt.Client(address.host, address.port, identifier=f"watch-{began}") as client:
-        await client.subscribe(f"terrible/{CLUSTER}/node/#", qos=1)
+        await client.subscribe([(topic, 1) for topic in board.filters])
         result = ""
         with Screen(console, board) as screen:
             async for message in client.messages:
-                if message.retain and not message.topic.matches("+/+/node/+/state"):
-                    continue  # of an earlier agent: only states say whose they are
+                if message.retain and message.topic.matches("+/+/node/+/boot"):
+                    continue  # perhaps of an earlier agent's node, which did not come up by this one
                 screen.show(board.take(message.topic.value, bytes(message.payload)))
                 if not result and board.complete(demo.nodes):
                     seconds = time.monotonic() - began
