@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from terrible import __version__
+from terrible.cli import clients
 from terrible.sim.faults import Kind
 
 
@@ -21,7 +22,6 @@ app = typer.Typer(
     result_callback=_ends,
     help="The head-node agent of a cluster of Raspberry Pis that boot over USB.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -46,6 +46,9 @@ def run() -> None:
 @app.command(context_settings=ELSEWHERE)
 def serve() -> None:
     """Serve boot files to every Pi that appears, as rpiboot does to one (--help for its options)."""
+
+
+clients.add(app)
 
 
 @app.command()
@@ -138,8 +141,9 @@ def soak(
     slots: Annotated[str, typer.Argument(help="Which: node1, node1,node4, node[1-3] or all.")] = "all",
     cycles: Annotated[int | None, typer.Option(min=1, help="How many cycles of each slot.")] = None,
     hours: Annotated[float | None, typer.Option(min=0.001, help="For how long to begin new cycles.")] = None,
-    broker: Annotated[str | None, typer.Option(help="The agent's broker, mqtt://host:port.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="The agent's cluster; default: this host.")] = None,
+    broker: clients.Broker = None,
+    cluster: clients.Cluster = None,
+    config: clients.Config = None,
     out: Annotated[Path | None, typer.Option(help="A new directory for the report.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Cut running neighbours that share power.")] = False,
     simulate: Annotated[int | None, typer.Option(min=1, max=120, help="Test so many simulated Pis.")] = None,
@@ -150,13 +154,14 @@ def soak(
     """Power-cycle slots over and over, and report how often they came up and what took how long."""
     from terrible.cli.loop import complain
     from terrible.cli.soak import Simulate, Soak, main
+    from terrible.cli.target import Where
     from terrible.model import UsageError
     from terrible.soak.run import Plan
 
     if fault is not None and simulate is None:
         return complain(UsageError("--fault is for simulated Pis: say --simulate N as well"))
     pis = Simulate(simulate, speed, fault, chance) if simulate is not None else None
-    return main(Soak(Plan(slots, cycles, hours, force), broker, cluster, out, pis))
+    return main(Soak(Plan(slots, cycles, hours, force), Where(broker, cluster, config), out, pis))
 
 
 @app.command("ssh-known-hosts")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from terrible.cli import broker, demo
 from terrible.cli.loop import complain, run
-from terrible.config import Config
+from terrible.cli.target import Where, reached, target
 from terrible.limits import Limits
 from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
@@ -29,8 +29,6 @@ from terrible.soak.folder import Folder
 from terrible.soak.record import Cycle
 from terrible.soak.report import About
 from terrible.soak.run import Book, Plan, choose, meet, soak
-
-LOCAL = "mqtt://localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,7 @@ class Soak:
     """What to test, and where; None where it was not said."""
 
     plan: Plan
-    broker: str | None
-    cluster: str | None
+    where: Where
     out: Path | None
     simulate: Simulate | None
 
@@ -81,21 +78,20 @@ def check(asked: Soak) -> None:
     """UsageError where the arguments make no sense together."""
     if (asked.plan.cycles is None) == (asked.plan.hours is None):
         raise UsageError("say either --cycles or --hours")
-    if asked.simulate is not None and (asked.broker or asked.cluster):
+    if asked.simulate is None:
+        target(asked.where)
+    elif asked.where.broker or asked.where.cluster:
         raise UsageError(
             "--simulate brings a broker and a cluster of its own; leave --broker and --cluster out"
         )
-    try:
-        parse_broker_url(asked.broker or LOCAL)
-    except ValueError as error:
-        raise UsageError(f"--broker: {error}") from None
 
 
 async def test(asked: Soak, book: Book, folder: Folder) -> None:
     """Connect, choose the slots, cycle them; the report is written however that ends."""
     async with AsyncExitStack() as stack:
-        address, cluster = parse_broker_url(asked.broker or LOCAL), asked.cluster or Config().cluster
-        if asked.simulate is not None:
+        if asked.simulate is None:
+            address, cluster = await found(asked.where)
+        else:
             address, cluster = await stack.enter_async_context(simulated(asked.simulate)), demo.CLUSTER
         head = await stack.enter_async_context(connected(address, cluster))
         info = await meet(head.view, cluster)
@@ -105,6 +101,12 @@ async def test(asked: Soak, book: Book, folder: Folder) -> None:
             await soak(head, names, asked.plan, book)
         finally:
             folder.end(book, asked.plan)
+
+
+async def found(where: Where) -> tuple[BrokerAddress, str]:
+    """The broker and the cluster that are meant; Unreachable where there is no broker now."""
+    async with reached(where, "soak") as (visit, cluster):
+        return visit.address, cluster
 
 
 @asynccontextmanager

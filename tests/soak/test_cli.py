@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from terrible.cli.soak import Simulate, Soak, main
+from terrible.cli.target import Where
 from terrible.sim.faults import Kind
 from terrible.soak.folder import Folder
 from terrible.soak.run import Plan
@@ -22,11 +23,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from terrible.cli.soak import Simulate, Soak, main
+from terrible.cli.target import Where
 from terrible.sim.faults import Kind
 from terrible.soak.run import Plan
 out, cycles, chance = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 simulate = Simulate(2, 50.0, Kind.BOOTCODE_STALLS, chance)
-sys.exit(main(Soak(Plan("all", cycles, None, False), None, None, out, simulate)))
+sys.exit(main(Soak(Plan("all", cycles, None, False), Where(), out, simulate)))
 """
 
 
@@ -84,13 +86,13 @@ def test_ctrl_c_leaves_a_complete_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (Soak(Plan("all", None, None, False), None, None, None, None), "--cycles or --hours"),
-        (Soak(Plan("all", 1, 1.0, False), None, None, None, None), "--cycles or --hours"),
+        (Soak(Plan("all", None, None, False), Where(), None, None), "--cycles or --hours"),
+        (Soak(Plan("all", 1, 1.0, False), Where(), None, None), "--cycles or --hours"),
         (
-            Soak(Plan("all", 1, None, False), "mqtt://x", None, None, Simulate(1, 1.0, Kind.ROM_HANGS, 1.0)),
+            Soak(Plan("all", 1, None, False), Where("mqtt://x"), None, Simulate(1, 1.0, Kind.ROM_HANGS, 1.0)),
             "--simulate brings",
         ),
-        (Soak(Plan("all", 1, None, False), "http://x", None, None, None), "--broker"),
+        (Soak(Plan("all", 1, None, False), Where("http://x"), None, None), "--broker"),
     ],
 )
 def test_arguments_that_make_no_sense_are_one_line_and_exit_2(
@@ -105,32 +107,19 @@ def test_arguments_that_make_no_sense_are_one_line_and_exit_2(
 
 def test_evidence_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cycles.csv").write_text("what an owner waited a night for")
-    asked = Soak(Plan("all", 1, None, False), None, None, tmp_path, Simulate(1, 50.0, None, 0.0))
+    asked = Soak(Plan("all", 1, None, False), Where(), tmp_path, Simulate(1, 50.0, None, 0.0))
     assert main(asked) == 2
     assert "holds a soak already" in capsys.readouterr().err
     assert (tmp_path / "cycles.csv").read_text() == "what an owner waited a night for"
     assert Folder(tmp_path / "another").said == ""
 
 
-def test_without_a_broker_it_says_so_once_and_who_is_missing(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
+def test_without_a_broker_it_says_so_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("terrible.soak.run.MEET", 0.5)
-    monkeypatch.setattr("terrible.remote.line.PAUSE", 0.01)
-    asked = Soak(Plan("all", 1, None, False), "mqtt://127.0.0.1:1", "rack", tmp_path / "out", None)
-    assert main(asked) == 1
-    assert "no agent of the cluster rack" in capsys.readouterr().err
-    assert (
-        len(
-            [
-                said
-                for said in caplog.messages
-                if said.startswith("no way into the broker at mqtt://127.0.0.1:1:")
-            ]
-        )
-        == 1
-    )
+    where = Where("mqtt://127.0.0.1:1", "rack")
+    assert main(Soak(Plan("all", 1, None, False), where, tmp_path / "out", None)) == 4
+    complaint = capsys.readouterr().err
+    assert "no way into the broker at mqtt://127.0.0.1:1:" in complaint
+    assert complaint.count("\n") == 1
     assert not (tmp_path / "out").exists()
