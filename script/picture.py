@@ -34,7 +34,7 @@ def main(path: Path) -> None:
     Board.take = watched  # type: ignore[method-assign]
     told = io.StringIO()
     asyncio.run(command.show(Demo(4, 2.0, Kind.BOOTCODE_STALLS, None, once=True), Console(file=told)))
-    console = Console(record=True, width=78, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
     console.print(Text("$ script/demo --once", style="bold"))
     console.print(Group(*taken))  # type: ignore[arg-type]
     console.print(Text("…", style="dim"))

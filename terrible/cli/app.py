@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +33,9 @@ ELSEWHERE = {"add_help_option": False, "ignore_unknown_options": True, "allow_ex
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; a usage error is one line of typer's, and 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar is no reason to fail where there is no UTF-8
     try:
         app(list(arguments), prog_name="terrible")
     except SystemExit as end:

@@ -33,19 +33,30 @@ def table(board: Board) -> Group:
     """The headline and a line for each slot."""
     rows = board.rows
     headline = Text(board.headline(), no_wrap=True, overflow="ellipsis", style="bold")
-    slots = Table(box=None, pad_edge=False, expand=False)
-    for heading, width in _columns(rows):
-        slots.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
+    slots = Table(box=None, padding=0, pad_edge=False)  # versions of rich count padding differently
+    slot, port, phase, boot, rest = _widths(rows)
+    for heading, width in (("slot", slot), ("port", port), ("phase", phase), ("boot", boot), ("", rest)):
+        slots.add_column(heading, width=width + GAP * (heading != ""), no_wrap=True)
     for row in rows:
         style = "dim" if row.stale else STYLES.get(row.phase, "")
-        bar = ProgressBar(total=1.0, completed=row.share, width=BAR)
-        slots.add_row(row.name, row.location, Text(row.phase, style=style), bar, Text(row.note))
+        slots.add_row(
+            _fitting(row.name, slot),
+            _fitting(row.location, port),
+            _fitting(row.phase, phase, style),
+            ProgressBar(total=1.0, completed=row.share, width=boot),
+            _fitting(row.note, rest),
+        )
     return Group(headline, slots)
 
 
-def _columns(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    """Headings and widths: names and ports are whole unless they are very long, notes get what is left."""
+def _fitting(said: str, width: int, style: str = "") -> Text:
+    text = Text(said, style=style)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def _widths(rows: Sequence[Row]) -> tuple[int, int, int, int, int]:
+    """Names and ports are whole unless they are very long, notes get what is left."""
     slot = min(16, max([4, *(len(row.name) for row in rows)]))
     port = min(12, max([4, *(len(row.location) for row in rows)]))
-    rest = WIDTH - slot - port - PHASE - BAR - 4 * GAP
-    return [("slot", slot), ("port", port), ("phase", PHASE), ("boot", BAR), ("", rest)]
+    return slot, port, PHASE, BAR, WIDTH - slot - port - PHASE - BAR - 4 * GAP

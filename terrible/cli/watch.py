@@ -16,6 +16,7 @@ from terrible.cli.loop import run
 from terrible.cli.saying import say
 from terrible.cli.screen import Screen
 from terrible.cli.target import TOLD, Where, check_agent, reached
+from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.topics import Kind
 from terrible.remote.heard import Happening
 from terrible.remote.line import Line
@@ -48,8 +49,8 @@ async def _status(where: Where, as_json: bool, console: Console) -> None:
 
 
 async def _watch(where: Where, console: Console) -> None:
-    async with reached(where, "watch") as (visit, cluster):
-        address, board = visit.address, Board(cluster)
+    address, cluster = await _met(where)
+    board = Board(cluster)
     with Screen(console, board) as screen:
 
         def cut() -> None:
@@ -63,8 +64,8 @@ async def _watch(where: Where, console: Console) -> None:
 
 
 async def _events(where: Where, console: Console) -> None:
-    async with reached(where, "events") as (visit, cluster):
-        address, tree = visit.address, Tree(cluster)
+    address, cluster = await _met(where)
+    tree = Tree(cluster)
     filters = [tree.topics.every(kind) for kind in (Kind.STATUS, Kind.EVENT)]
 
     def take(topic: str, payload: bytes, retained: bool) -> None:
@@ -76,6 +77,16 @@ async def _events(where: Where, console: Console) -> None:
             print(f"agent of {cluster} {'online' if tree.said else 'offline'}", file=sys.stderr, flush=True)
 
     await Line(address, "events", filters, take, tree.cut_off).run()
+
+
+async def _met(where: Where) -> tuple[BrokerAddress, str]:
+    """The broker and the cluster. NoAgent where there has never been one: the name may be mistyped."""
+    async with reached(where, "watch") as (visit, cluster):
+        tree = Tree(cluster)
+        await visit.listen([tree.topics.every(Kind.STATUS)], tree.take)
+        if not await visit.until(lambda: tree.said is not None, TOLD):
+            check_agent(tree, visit.address)
+        return visit.address, cluster
 
 
 def event(name: str, heard: Happening) -> str:

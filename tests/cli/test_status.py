@@ -79,7 +79,8 @@ def test_where_there_has_never_been_an_agent(tmp_path: Path) -> None:
         async with brokers.running(brokers.make("mosquitto", tmp_path)) as broker:
             none = await ran(broker.port, "status")
             named = await ran(broker.port, "status", "--cluster", "rack")
-        assert none.code == named.code == 3
+            watched = await ran(broker.port, "watch", "--cluster", "rack")
+        assert none.code == named.code == watched.code == 3
         assert "no agent has ever been at the broker" in none.complaint
         assert "no agent of the cluster rack has ever been" in named.complaint
         assert "terrible check" in none.complaint
@@ -170,12 +171,15 @@ def test_log_draws_the_last_attempt_within_80_columns(tmp_path: Path) -> None:
         async with head(tmp_path) as broker:
             told = await ran(broker.port, "log", "node2", COLUMNS="80")
             unknown = await ran(broker.port, "log", "node9")
+            plain = await ran(broker.port, "log", "node2", PYTHONIOENCODING="latin-1")
         assert (told.code, told.err) == (0, "")
         lines = told.out.splitlines()
         assert lines[0].startswith("node2: attempt 1 of ")
         assert max(map(len, lines)) <= 80
         for word in ("rom", "loader", "bootcode.bin", "start.elf", "not found", "█"):
             assert word in told.out
+        assert (plain.code, plain.err) == (0, "")
+        assert "?" in plain.out, "bars where there are no such characters"
         assert unknown.code == 2
         assert "there are node1, node2" in unknown.complaint
 
