@@ -166,6 +166,22 @@ def test_events_are_printed_as_they_come(tmp_path: Path) -> None:
     brokers.run(story())
 
 
+def test_who_has_read_enough_ends_it_without_a_word(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with head(tmp_path) as broker:
+            async with terrible(broker.port, "watch") as watching:
+                await line(watching, "node2 up")
+                reading = watching._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+                reading.close()
+                await ran(broker.port, "power", "off", "node1", "--force")
+                assert watching.stderr is not None
+                async with asyncio.timeout(20):
+                    assert await watching.stderr.read() == b""
+                    await watching.wait()
+
+    brokers.run(story())
+
+
 def test_log_draws_the_last_attempt_within_80_columns(tmp_path: Path) -> None:
     async def story() -> None:
         async with head(tmp_path) as broker:
