@@ -26,6 +26,8 @@ STYLES = {
     "failed": "bold red",
     "quarantined": "bold red",
     "lost": "red",
+    "halted": "dim",
+    "flashing": "magenta",
 }
 
 
