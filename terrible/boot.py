@@ -44,8 +44,8 @@ class Means:
     @property
     def for_first_boot(self) -> Means:
         """The same for a node whose card has just been written: its system unfolds before it answers."""
-        longer = {"loader_to_gadget": self.limits.first_boot, "gadget_to_up": self.limits.first_boot}
-        return replace(self, limits=replace(self.limits, **longer))
+        longest = self.limits.first_boot
+        return replace(self, limits=replace(self.limits, loader_to_gadget=longest, gadget_to_up=longest))
 
 
 async def boot(port: Port, means: Means, attempt: Attempt) -> Device:
