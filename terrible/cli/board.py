@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from terrible.mqtt.topics import Kind
-from terrible.remote.heard import Boot, Standing, Trouble
+from terrible.remote.heard import Advance, Boot, Standing, Trouble
 from terrible.remote.tree import Tree
 
 LISTENED = (Kind.STATUS, Kind.INFO, Kind.BOOT, Kind.STATE, Kind.PROGRESS)
@@ -111,14 +111,18 @@ class Board:
             note = f"{note}  {seconds:.1f} s".lstrip()
         if now.phase == "loading" and not note and advance is not None:
             note = f"{advance.sent / 1e6:.1f} MB  {advance.file}"
-        share = self._share(now.phase, advance.sent if advance else 0)
+        share = self._share(now.phase, advance)
+        if now.phase == "flashing" and not note and advance is not None:
+            note = _card(advance)
         stale = self.tree.standing(name) is None
         return Row(name, now.location, now.phase, share, note, now.since, seconds, stale)
 
-    def _share(self, phase: str, sent: int) -> float:
+    def _share(self, phase: str, advance: Advance | None) -> float:
         begin, total = SHARE.get(phase, 0.0), self._whole()
-        if phase == "loading" and total:
-            return begin + (SHARE["starting"] - begin) * min(1.0, sent / total)
+        if advance is not None and phase == "flashing" and advance.total:
+            return min(1.0, advance.sent / advance.total)
+        if advance is not None and phase == "loading" and total:
+            return begin + (SHARE["starting"] - begin) * min(1.0, advance.sent / total)
         return begin
 
     def _whole(self) -> int:
@@ -135,6 +139,13 @@ def _agent(tree: Tree) -> str:
             return "agent online"
         case False:
             return "agent offline"
+
+
+def _card(advance: Advance) -> str:
+    """What is done with a card, how fast, and how long it will take."""
+    rate = f"  {advance.rate / 1e6:.0f} MB/s" if advance.rate else ""
+    left = f"  {int(advance.left) // 60}:{int(advance.left) % 60:02} left" if advance.left is not None else ""
+    return f"{advance.file}{rate}{left}"
 
 
 def _note(now: Standing) -> str:

@@ -50,7 +50,7 @@ Follow = Annotated[bool, typer.Option("--follow", "-f", help="As it always does:
 
 def add(app: typer.Typer) -> None:
     """Make them commands of the program, in the order in which its help lists them."""
-    for command in (status, watch, power, boot, release, probe, events, log):
+    for command in (status, watch, power, boot, release, probe, flash, events, log):
         app.command()(command)
 
 
@@ -119,6 +119,19 @@ def probe(
     return _order(("probe", slots, "", force), no_wait, (broker, cluster, config))
 
 
+def flash(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A file of the head's image directory.")],
+    slots: Slots,
+    force: Force = False,
+    no_wait: NoWait = False,
+    broker: Broker = None,
+    cluster: Cluster = None,
+    config: Config = None,
+) -> int:
+    """Write an image onto the cards of slots, all at once, and verify it; what was on them is lost."""
+    return _order(("flash", slots, "", force, image), no_wait, (broker, cluster, config))
+
+
 def events(
     follow: Follow = False, broker: Broker = None, cluster: Cluster = None, config: Config = None
 ) -> int:
@@ -138,7 +151,7 @@ def log(slot: Slot, broker: Broker = None, cluster: Cluster = None, config: Conf
 
 
 def _order(
-    asked: tuple[str, str] | tuple[str, str, str, bool],
+    asked: tuple[str, str] | tuple[str, str, str, bool] | tuple[str, str, str, bool, str],
     no_wait: bool,
     where: tuple[str | None, str | None, Path | None],
 ) -> int:

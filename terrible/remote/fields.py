@@ -17,3 +17,5 @@ Moment = Annotated[float, Field(ge=0, le=253402300799, allow_inf_nan=False)]
 """Unix time that a calendar has a date for."""
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=0, le=2**63)]
+Rate = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+"""Bytes a second."""

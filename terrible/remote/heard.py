@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from terrible.remote.fields import Bytes, Moment, Said, Seconds
+from terrible.remote.fields import Bytes, Moment, Rate, Said, Seconds
 
 T = TypeVar("T")
 
@@ -88,10 +88,16 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """`node/<name>/progress`: bytes sent in this attempt, and the file being sent."""
+    """`node/<name>/progress`: bytes sent in this attempt, and the file being sent.
+
+    Of a card: bytes done of `total`, as `file` what is done with it, bytes a second, and seconds left.
+    """
 
     sent: Bytes
     file: Said = ""
+    total: Bytes | None = None
+    rate: Rate | None = None
+    left: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

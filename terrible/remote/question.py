@@ -22,6 +22,7 @@ class Question:
     slots: str
     action: str = ""
     force: bool = False
+    image: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     meant: tuple[str, ...] = ()
     last: Response | None = None
@@ -48,6 +49,7 @@ class Question:
         asked = {"v": 1, "id": self.id, "slots": self.slots, "expires": round(now + GOOD_FOR, 3)}
         asked |= {"action": self.action} if self.action else {}
         asked |= {"force": True} if self.force else {}
+        asked |= {"image": self.image} if self.image else {}
         topic = topics.of(Kind.REQUEST, self.verb)
         return Publication(topic, json.dumps(asked).encode(), retain=False, lives=GOOD_FOR)
 

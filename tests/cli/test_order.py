@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from terrible.cli import demo
 from terrible.sim.faults import Kind
 from tests.mqtt import brokers
 
@@ -52,6 +53,26 @@ def test_on_a_terminal_the_slots_that_are_meant_are_a_table(tmp_path: Path) -> N
         assert any(row.startswith("node2 ") and " loading " in row for row in terminal.lines)
         assert not any(row.startswith("node1 ") for row in terminal.lines)
         assert max(map(len, terminal.lines)) <= 80
+
+    brokers.run(story())
+
+
+def test_an_image_is_written_to_cards_with_bars_that_tell_how_far_they_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with head(tmp_path) as broker:
+            terminal = Terminal(broker.port, "flash", demo.IMAGE, "all")
+            try:
+                await terminal.until("flash done: node1, node2")
+                await brokers.until(lambda: terminal.process.poll() is not None)
+            finally:
+                terminal.close()
+            assert terminal.process.returncode == 0
+            assert any(" flashing " in row and "MB/s" in row and "left" in row for row in terminal.lines)
+            assert max(map(len, terminal.lines)) <= 80
+            nowhere = await ran(broker.port, "flash", "nowhere.img", "node1")
+            assert (nowhere.code, "demo.img" in nowhere.complaint) == (2, True)
+            path = await ran(broker.port, "flash", "/dev/sda", "node1")
+            assert (path.code, "image: flash needs the name of a file" in path.complaint) == (2, True)
 
     brokers.run(story())
 
