@@ -178,7 +178,7 @@ class Joining:
     async def _ask(self, number: int, name: str) -> None:
         """Whether this node is a DHCP server: we see its answer before the guard does."""
         try:
-            offers = await servers(name, PATIENCE)
+            offers = await servers(name, PATIENCE, most=1)
         except OSError:
             return  # it has left
         if offers:
