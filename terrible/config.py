@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -127,9 +128,10 @@ class Config(_Table):
     @field_validator("subnet")
     @classmethod
     def _is_subnet(cls, subnet: str | None) -> str | None:
-        if subnet is not None:
-            addresses.check(subnet)
-        return subnet
+        if subnet is None:
+            return None
+        addresses.check(subnet)
+        return str(IPv4Interface(subnet))  # as `ip` writes it: a mask may have been written in full
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

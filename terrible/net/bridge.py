@@ -44,6 +44,12 @@ async def make(plan: Plan, subnet: str) -> None:
     await output(f"ip link set dev {bridge} up")
 
 
+def stands(bridge: str, subnet: str) -> bool:
+    """Whether it is there, up and has its address: what others change of it, for the price of a few reads."""
+    there = interfaces.named(bridge)
+    return there is not None and there.up and interfaces.address(bridge) == subnet
+
+
 async def _address(bridge: str, subnet: str) -> None:
     """This address and no other of ours."""
     found = [

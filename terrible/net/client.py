@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import subprocess
@@ -17,6 +18,8 @@ from terrible.net import messages
 from terrible.net.messages import NetRequest
 from terrible.net.plan import RUN, Standing
 from terrible.peers import Refused
+
+log = logging.getLogger(__name__)
 
 ANSWER = 30.0
 """Seconds for an answer: setting all of it up takes one or two, on a small head ten."""
@@ -41,12 +44,18 @@ class NetHelper:
 
     async def ensure(self) -> None:
         """Have somebody listen."""
-        if self._config is not None and not await self.answers():
-            try:
-                self._own = await asyncio.to_thread(start, self._config, self._path, LOG)
-            except HostError:
-                if not await self._answers_soon():  # unless somebody else was starting one as well
-                    raise
+        if self._config is None or await self.answers():
+            return
+        starting = asyncio.create_task(asyncio.to_thread(start, self._config, self._path, LOG))
+        try:
+            self._own = await asyncio.shield(starting)
+        except HostError:
+            if not await self._answers_soon():  # unless somebody else was starting one as well
+                raise
+        except asyncio.CancelledError:  # that stops no thread: the helper comes, and is ours to end
+            with suppress(HostError):
+                self._own = await starting
+            raise
 
     async def _answers_soon(self) -> bool:
         for _ in range(RIVAL):
@@ -61,12 +70,19 @@ class NetHelper:
         return (await self.ask(NetRequest("apply", prefer=preferred))).subnet
 
     async def end_own(self) -> None:
-        """Take the network down if it was us who started the helper."""
-        if self._own is not None:
-            LOG.unlink(missing_ok=True)
-            with suppress(HostError):
-                await self.ask(NetRequest("down"))
-            await asyncio.to_thread(self._own.wait)
+        """Take the network down if it was us who started the helper; what hinders that holds nobody up."""
+        if self._own is None:
+            return
+        LOG.unlink(missing_ok=True)
+        try:
+            await self.ask(NetRequest("down"))
+        except HostError as error:
+            log.warning("%s; sudo terrible net down tries again", error)
+            self._own.terminate()
+        try:
+            await asyncio.to_thread(self._own.wait, ANSWER)
+        except subprocess.TimeoutExpired:
+            log.warning("terrible-net, process %d, does not end", self._own.pid)
 
     async def ask(self, request: NetRequest) -> Standing:
         """Have something done; how the network stands afterwards."""

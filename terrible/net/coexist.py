@@ -76,6 +76,17 @@ def install(bridge: str, slots: Sequence[Slot]) -> list[str]:
     return [f"{'written' if path in changed else 'unchanged'}: {path}" for path in wanted]
 
 
+def outdated(bridge: str, slots: Sequence[Slot]) -> list[Path]:
+    """What `install` would write otherwise by now: slots or the number of their bus have changed since.
+
+    Empty where nothing is installed. HostError for a file of somebody else.
+    """
+    present = {path: _ours(_here(path)) for path in FILES}
+    if not any(present.values()):
+        return []
+    return [path for path, text in files(bridge, slots).items() if present[path] != text]
+
+
 def uninstall() -> list[str]:
     """Remove what is ours; a line for each file. HostError, and nothing done, where one is not ours."""
     present = [path for path in map(_here, FILES) if _ours(path) is not None]

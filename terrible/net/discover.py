@@ -21,7 +21,7 @@ from terrible.net.dhcp import Offer
 PATIENCE = 5.0
 """Seconds after which who has not answered will not: dnsmasq, NetworkManager's too, pings what it is about to
 offer for 3 s first (PING_WAIT in its config.h), ISC's dhcpd for 1 s."""
-ASKED = 2
+ASKED = 5
 """Times: the first question may be lost where the other end is just coming up."""
 MOST = 64
 """Different offers that are kept; a stranger may make up any number."""
@@ -45,22 +45,24 @@ _FILTER = (
 )
 
 
-async def servers(interface: str, seconds: float, ignore: frozenset[str] = frozenset()) -> list[Offer]:
+async def servers(
+    interface: str, seconds: float, ignore: frozenset[str] = frozenset(), most: int = MOST
+) -> list[Offer]:
     """Who offers an address behind `interface` within `seconds`, each server and MAC once, without `ignore`.
 
-    Less than PATIENCE finds only the quick ones. OSError where the interface is missing or down, or without
-    CAP_NET_RAW.
+    It is over as soon as `most` have; less than PATIENCE finds only the quick ones. OSError where the
+    interface is missing or down, or without CAP_NET_RAW.
     """
     xid = secrets.randbits(32)
     with _tap(interface) as tap:
-        offers = await _ask(tap, xid, seconds)
+        offers = await _ask(tap, xid, seconds, most)
     return [one for one in offers if one.server not in ignore]
 
 
-async def _ask(tap: socket.socket, xid: int, seconds: float) -> list[Offer]:
+async def _ask(tap: socket.socket, xid: int, seconds: float, most: int) -> list[Offer]:
     found: dict[tuple[str, str], Offer] = {}
     loop = asyncio.get_running_loop()
-    broken: asyncio.Future[None] = loop.create_future()
+    over: asyncio.Future[None] = loop.create_future()
 
     def hear() -> None:
         """One frame for each call: a flood must not keep the loop from everything else."""
@@ -70,19 +72,23 @@ async def _ask(tap: socket.socket, xid: int, seconds: float) -> list[Offer]:
             return
         except OSError as error:  # the interface is down or gone
             loop.remove_reader(tap.fileno())
-            broken.set_exception(error)
+            if not over.done():
+                over.set_exception(error)
             return
-        if offer is not None and offer.xid == xid and len(found) < MOST:
+        if offer is not None and offer.xid == xid and len(found) < most:
             found.setdefault((offer.server, offer.source), offer)
+        if len(found) >= most and not over.done():
+            over.set_result(None)
 
     question = dhcp.discover(xid, _client())
     loop.add_reader(tap.fileno(), hear)
     try:
         for _ in range(ASKED):
             tap.send(question)
-            await asyncio.wait({broken}, timeout=seconds / ASKED)
-            if broken.done():
-                broken.result()
+            await asyncio.wait({over}, timeout=seconds / ASKED)
+            if over.done():
+                over.result()
+                break
     finally:
         loop.remove_reader(tap.fileno())
     return list(found.values())

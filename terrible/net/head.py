@@ -162,9 +162,10 @@ class Head:
         pause = LOOK
         while True:
             await self._links.changed(pause)
+            rest = SETTLE
             try:
                 async with self._turn:
-                    await self._look()
+                    rest = await self._look()
                 pause, self._failed = LOOK, ""
             except Exception as error:
                 if str(error) != self._failed:
@@ -172,17 +173,21 @@ class Head:
                 pause, self._failed = AGAIN, str(error) or type(error).__name__
                 self._mend_at = 0.0  # all of it again, not only a look
             self._tell()
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(rest)
 
-    async def _look(self) -> None:
-        """At interfaces and routes; at everything where the bridge has gone, and every minute."""
-        gone = not (interfaces.NET / self.plan.bridge).exists()
-        if gone or asyncio.get_running_loop().time() >= self._mend_at:
+    async def _look(self) -> float:
+        """At interfaces and routes; at everything where the bridge is not as it was, and every minute.
+
+        Seconds to rest after it: who changes the bridge again and again is not raced with.
+        """
+        stands = bridge.stands(self.plan.bridge, self._subnet)
+        if not stands or asyncio.get_running_loop().time() >= self._mend_at:
             await self._set_up(self._subnet)
-            return
+            return SETTLE if stands else AGAIN
         await self._joining.look()
         self._tell()
         await self._way.follow(self.plan, self._subnet)
+        return SETTLE
 
     def _wake(self) -> None:
         self._links.wake()

@@ -6,8 +6,12 @@ A gadget's interface hangs below one of its USB interfaces, `<location>:<configu
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from terrible.model import Location
@@ -17,6 +21,8 @@ USB = Path("/sys/bus/usb/devices")
 NET = Path("/sys/class/net")
 _IFF_UP = 1
 """linux/if.h."""
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+"""linux/sockios.h, netdevice(7): a `struct ifreq` is a name, and a `struct sockaddr_in` in return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,19 @@ def named(name: str) -> Interface | None:
         return _read(NET / name)
     except (OSError, ValueError):
         return None
+
+
+def address(name: str) -> str:
+    """Its first IPv4 address with the prefix, `10.42.0.1/24`; empty if it has none, or is not there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            local, mask = (
+                socket.inet_ntoa(fcntl.ioctl(asking, request, struct.pack("16s24x", name.encode()))[20:24])
+                for request in (_SIOCGIFADDR, _SIOCGIFNETMASK)
+            )
+        except OSError:
+            return ""
+    return str(IPv4Interface(f"{local}/{mask}"))
 
 
 def _read(path: Path) -> Interface:

@@ -35,6 +35,7 @@ class Joining:
         self._refused: dict[str, int] = {}
         self._stuck: dict[int, tuple[Interface, float, str]] = {}
         self._looked = 0.0
+        self._anew = True
         self.take(plan)
 
     def take(self, plan: Plan) -> None:
@@ -58,6 +59,9 @@ class Joining:
         found = interfaces.at_each(slot.location for slot in self._plan.slots)
         present = {s.number: found[s.location] for s in self._plan.slots if s.location in found}
         await self._expel()
+        if self._anew:
+            await self._clear({interface.index for interface in present.values()})
+            self._anew = False
         for number, gone in self._ports.left(present).items():
             self._servers.pop(number, None)
             await self._take_off(gone)
@@ -155,6 +159,14 @@ class Joining:
         while self._expelled:
             await self._take_off(self._expelled.pop())
 
+    async def _clear(self, ours: set[int]) -> None:
+        """What an earlier helper has let join, and is no slot's by now, leaves."""
+        for port in (interfaces.NET / self._plan.bridge / "brif").glob("*"):
+            there = interfaces.named(port.name)
+            if there is not None and there.index not in ours:
+                log.info("%s is no slot's and leaves %s", there.name, self._plan.bridge)
+                await self._take_off(there)
+
     async def _take_off(self, interface: Interface) -> None:
         """It has left by itself, or has to go: its slot is none any more, or its MAC another's."""
         there = interfaces.named(interface.name)
@@ -166,7 +178,7 @@ class Joining:
     async def _ask(self, number: int, name: str) -> None:
         """Whether this node is a DHCP server: we see its answer before the guard does."""
         try:
-            offers = await servers(name, PATIENCE)
+            offers = await servers(name, PATIENCE, most=1)
         except OSError:
             return  # it has left
         if offers:

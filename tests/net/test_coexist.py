@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,17 @@ def test_another_slot_changes_the_rules_alone(root: Path) -> None:
     lines = install("terrible0", SLOTS)
     assert lines[0] == f"written: {root}{UDEV}"
     assert all(line.startswith("unchanged") for line in lines[1:])
+
+
+def test_what_does_not_fit_the_configuration_by_now_is_named(root: Path) -> None:
+    assert coexist.outdated("terrible0", SLOTS) == [], "nothing is installed"
+    install("terrible0", SLOTS)
+    assert coexist.outdated("terrible0", SLOTS) == []
+    moved = [replace(slot, location=Location(slot.location.replace("1-", "3-"))) for slot in SLOTS]
+    assert coexist.outdated("terrible0", moved) == [UDEV], "the bus has another number"
+    assert coexist.outdated("br7", SLOTS) == [NM, NETWORKD]
+    (root / GADGETS.relative_to("/")).unlink()
+    assert coexist.outdated("terrible0", SLOTS) == [GADGETS]
 
 
 @pytest.mark.parametrize("foreign", coexist.FILES)

@@ -20,7 +20,7 @@ import uvloop
 
 from terrible.net import dhcp
 from terrible.net.dhcp import Offer, offer
-from terrible.net.discover import MOST, PATIENCE, servers
+from terrible.net.discover import ASKED, MOST, PATIENCE, servers
 from tests.net.namespaces import enter, entering, namespace, which, wire, within
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -111,6 +111,13 @@ def test_the_guard_drops_the_answers_of_a_bridge_port_and_they_are_seen_all_the_
         assert dropped > 0, "the guard has not seen the answers, so this proves nothing"
         assert run(head, servers("bridge", SECONDS)) == []
         assert refused(head) > dropped
+
+
+def test_who_asks_for_one_waits_no_longer(link: tuple[int, int], tmp_path: Path) -> None:
+    head, node = link
+    with dnsmasq(node, "usb0", tmp_path, QUICK):
+        asking = asyncio.wait_for(servers("port", 3600, most=1), 20)
+        assert [one.server for one in run(head, asking)] == ["10.99.0.1"]
 
 
 def test_a_server_that_first_pings_what_it_offers_is_found_too(link: tuple[int, int], tmp_path: Path) -> None:
@@ -234,7 +241,7 @@ def test_only_answers_wake_us(link: tuple[int, int], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(dhcp, "offer", parse)
     with stranger(node, chatter):
         assert len(run(head, servers("port", SECONDS))) == 1
-    assert len(heard) == 2, "one for each question"
+    assert len(heard) == ASKED, "one for each question"
 
 
 def test_nobody_is_nobody(link: tuple[int, int]) -> None:

@@ -59,6 +59,19 @@ def test_check_says_that_nothing_is_up(lab: Lab) -> None:
     assert "terrible net up" in said
 
 
+def test_check_tells_of_rules_that_were_installed_for_other_slots(populated: Program) -> None:
+    populated.head.run(*populated.command("install"))
+    try:
+        assert "terrible net install" not in populated.attempt("check")[1]
+        populated.configure({"hub": "3-1"})
+        assert "71-terrible-net.rules: not as this" in populated.attempt("check")[1]
+        populated.head.run(*populated.command("install"))
+        assert "terrible net install" not in populated.attempt("check")[1]
+    finally:
+        populated.configure()
+        populated.head.run(*populated.command("uninstall"))
+
+
 @pytest.mark.parametrize(
     ("top", "net", "why"),
     [

@@ -67,6 +67,22 @@ def test_a_killed_helper_leaves_a_network_that_works_and_the_next_carries_on(lab
     snapshot.unchanged(lab.head, before)
 
 
+def test_a_slot_that_went_while_nobody_kept_the_network_is_off_the_bridge(lab: Lab) -> None:
+    network, before = ready(lab)
+    network.serve()
+    network.do("apply")
+    assert len(lab.bridged()) == 4
+    os.kill(network.helpers()[0], signal.SIGKILL)
+    network.configure({"ports": 2})
+    network.serve()
+    gone = [lab.plugged[node.label].name for node in lab.nodes[2:]]
+    assert lab.bridged() == {lab.plugged[node.label].name for node in lab.nodes[:2]}
+    assert not any("UP" in lab.head.ip("link", "show", name) for name in gone)
+    assert not lab.nodes[2].ping("10.42.0.1")
+    network.do("down")
+    snapshot.unchanged(lab.head, before)
+
+
 def test_down_after_a_kill_leaves_no_trace(lab: Lab) -> None:
     network, before = ready(lab)
     for victims in (network.helpers, lambda: [*network.helpers(), *network.dnsmasqs()]):

@@ -1,4 +1,4 @@
-"""Whatever others have damaged is put right by `up`, without a pause for what is whole."""
+"""Whatever others have damaged is put right by `up`, without a pause for the whole; the bridge at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from . import echo, internet
 from .lab import address
+from .process import until
 from .program import Program
 
 DAMAGE = {
@@ -35,3 +36,15 @@ def test_up_mends(populated: Program, damage: str) -> None:
     assert populated.head.run("getent", "ahostsv4", "node2").split()[0] == address(2)
     assert echo.ask(node, "tcp", internet.ADDRESS, internet.PORT) == "internet hears 198.51.100.2"
     assert len(populated.head.run("nft", "list", "tables").splitlines()) == 2
+
+
+AT_ONCE = [what for what in DAMAGE if what.startswith(("the bridge", "a port"))]
+
+
+@pytest.mark.parametrize("damage", AT_ONCE)
+def test_what_happens_to_the_bridge_is_put_right_at_once(populated: Program, damage: str) -> None:
+    node = populated.lab.nodes[0]
+    populated.head.run("sh", "-c", DAMAGE[damage].format(port=populated.lab.plugged[node.label].name))
+    until(lambda: node.ping("10.42.0.1"), limit=5, why="the head is there again")
+    until(lambda: len(populated.lab.bridged()) == 4, why="all are on the bridge")
+    assert node.dhcp() is not None

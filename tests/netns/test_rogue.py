@@ -79,7 +79,7 @@ def test_a_rogue_that_joins_is_found_at_once_and_harms_nobody(network: Program) 
     there = lab.plug(bad, ROGUE)
     bad.rogue()
     network.has_joined(ROGUE, there.name)
-    until(lambda: CONFLICT in network.conflicts().get(ROGUE, ""), limit=10, why="the conflict is told")
+    until(lambda: CONFLICT in network.conflicts().get(ROGUE, ""), limit=3, why="the conflict is told")
     for slot, node in enumerate(others, start=1):
         lab.plug(node, slot)
     given = together(node.dhcp for node in others)

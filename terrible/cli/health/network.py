@@ -219,6 +219,15 @@ def _others(plan: Plan) -> Iterator[Finding]:
     """What else configures networks here, and may take what is ours."""
     names = {program.name for program in running()}
     found = sorted(names & {"NetworkManager", "systemd-network", "systemd-networkd", "ModemManager"})
-    if found and not all(path.exists() for path in coexist.files(plan.bridge, plan.slots)):
+    try:
+        outdated = coexist.outdated(plan.bridge, plan.slots)
+    except HostError as error:
+        said, _, remedy = str(error).partition("; ")
+        yield Finding(Level.WARNING, "others", said, remedy)
+        return
+    if outdated:
+        said = f"{', '.join(map(str, outdated))}: not as this configuration needs it by now"
+        yield Finding(Level.WARNING, "others", said, "sudo terrible net install")
+    elif found and not all(path.exists() for path in coexist.FILES):
         said = f"{', '.join(found)} may take bridge or gadgets"
         yield Finding(Level.WARNING, "others", said, "sudo terrible net install")
