@@ -71,6 +71,8 @@ class Job:
 
     async def _write(self) -> None:
         cards = [place.card for place in self._places.values()]
+        for name, place in self._places.items():
+            place.tell(CardNews(name, "preparing"))  # it may be touched from now on
         async for news in self._disks.write(self.image, cards):
             place = self._places[news.slot]
             place.tell(news)
@@ -92,6 +94,7 @@ class Flashing:
         self._slot = standing.report.slot
         self._limits = means.limits
         self._means = means.for_cards
+        self._before: str | None = None
 
     async def run(self, job: Job, force: bool, ended: Ended) -> None:
         """Write the card of this slot; `ended` is told how that went. The port is left with its power."""
@@ -99,6 +102,7 @@ class Flashing:
         def held_up(why: Problem) -> None:
             self._standing.say(self._standing.report.phase, why)
 
+        self._before = self._state.latch(self._slot.name)
         try:
             await self._supply.cut_gently(force, for_good=False)
             self._standing.say(Phase.OFF)
@@ -151,6 +155,8 @@ class Flashing:
 
     def _told(self, news: CardNews) -> None:
         if news.outcome:
+            if not news.touched:
+                self._state.set_latch(self._slot.name, self._before)
             return
         self._state.set_latch(self._slot.name, Code.DIRTY_CARD)
         done = Progress(self._slot, Phase.FLASHING, news.done, news.stage, news.total, news.rate, news.left)

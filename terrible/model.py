@@ -234,7 +234,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class CardNews:
-    """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why."""
+    """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why.
+
+    `touched` is whether anything of it may have been written by then.
+    """
 
     slot: str
     stage: str = ""
@@ -244,6 +247,7 @@ class CardNews:
     left: float | None = None
     outcome: str = ""
     error: str = ""
+    touched: bool = True
 
 
 @dataclass(frozen=True, slots=True)

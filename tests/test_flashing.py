@@ -66,11 +66,12 @@ def test_progress_tells_bytes_rate_and_what_is_left(base: Path) -> None:
         writing = [news for news in told if news.file == "writing"]
         assert writing[-1].sent == writing[-1].total == 1_000_000_000
         assert [news.sent for news in writing] == sorted(news.sent for news in writing)
-        assert all(news.rate == 35e6 for news in told)
+        assert all(news.rate == 35e6 for news in told[1:])
         assert [n.left for n in writing if n.left is not None] == sorted(
             (n.left or 0 for n in writing), reverse=True
         )
-        assert {news.file for news in told} == {"writing", "verifying"}
+        assert [n.file for n in told[:1]] == ["preparing"]
+        assert {news.file for news in told[1:]} == {"writing", "verifying"}
 
     clock.run(story())
 
@@ -123,6 +124,20 @@ def test_a_card_that_was_never_touched_is_not_dirty(base: Path, tmp_path: Path) 
             assert answers[-1].data["failed"]["node2"]["code"] == "boot_failed"
             assert rig.disks.cards == {"node1": IMAGE}, "the other has its image"
             assert state.latch("node2") is None
+
+    clock.run(story())
+
+
+def test_what_is_refused_before_the_card_is_touched_leaves_it_as_it_was(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        async with cluster(base, [Pi()], state=state) as rig:
+            await rig.until(Phase.UP)
+            rig.disks.small.add("node1")
+            answers = await flashed(rig, "node1")
+            assert (answers[-1].status, answers[-1].message) == ("error", "node1: the card is too small")
+            assert state.latch("node1") is None
+            await rig.until(Phase.UP)
 
     clock.run(story())
 

@@ -27,13 +27,14 @@ class SimCard:
 class SimDisks:
     """Cards by slot: the image that is on each, or None once its writing has begun and not ended.
 
-    `images` are the bytes of each; a card of `broken` fails half way.
+    `images` are the bytes of each; a card of `broken` fails half way, one of `small` before it is touched.
     """
 
     def __init__(self, cluster: SimCluster, images: dict[str, int], speed: float = 1.0) -> None:
         self._cluster, self._images, self._speed = cluster, images, speed
         self.cards: dict[str, str | None] = {}
         self.broken: set[str] = set()
+        self.small: set[str] = set()
 
     def check(self, image: str) -> None:
         """Only what there is."""
@@ -50,6 +51,9 @@ class SimDisks:
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """All at once, and then all are read back."""
         total, left = self._images[image], {card.slot for card in cards}
+        for slot in sorted(left & self.small):
+            yield CardNews(slot, outcome="failed", error="the card is too small", touched=False)
+        left -= self.small
         self.cards.update(dict.fromkeys(left))
         for stage in ("writing", "verifying"):
             for step in range(1, STEPS + 1):
