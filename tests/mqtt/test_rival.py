@@ -74,12 +74,11 @@ def test_one_that_had_ended_properly_costs_nothing(tmp_path: Path) -> None:
     run(test())
 
 
-@both
 def test_one_on_a_dead_line_is_replaced_and_stays_away_when_it_comes_back(
-    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
-        async with running(make(kind, tmp_path)) as broker, observing(broker.port) as observer:
+        async with running(make("mosquitto", tmp_path)) as broker, observing(broker.port) as observer:
             wire = Wire(broker.port)
             await wire.start()
             async with agent(wire.port, *ALL_UP) as first:
