@@ -20,8 +20,10 @@ from aiomqtt import ProtocolVersion
 from terrible.cli.health import broker as health
 from terrible.config import Config, MqttConfig
 from terrible.model import Answer, Event, Request
+from terrible.mqtt import discovery
 from terrible.mqtt.commands import VERBS
 from terrible.mqtt.connection import Connection
+from terrible.mqtt.homeassistant import Discovery
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind, Topics
 
@@ -214,24 +216,33 @@ def test_an_agent_does_not_command_itself(tmp_path: Path) -> None:
     run(test())
 
 
-def test_home_assistant_and_the_agent_see_each_other(tmp_path: Path) -> None:
+def test_home_assistant_and_the_agent_see_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def test() -> None:
         broker = Guarded(tmp_path)
-        async with running(broker), entered(broker, "agent") as one, entered(broker, "homeassistant") as home:
-            device = "homeassistant/device/terrible_rack_node1/config"
-            assert await one.listen(["homeassistant/status", "homeassistant/device/+/config"], 1) == []
-            assert await home.listen(["homeassistant/#", "terrible/#"], 1) == []
-            await one.publish(device, b"{}", 1, True)
-            await home.publish("homeassistant/status", b"online", 0)
-            async with asyncio.timeout(5):
-                heard = [(await anext(one.messages)).topic.value for _ in range(2)]
-                assert sorted(heard) == [device, "homeassistant/status"]
-                assert (await anext(home.messages)).topic.value == device
-            await one.publish("homeassistant/status", b"offline", 1)
-            assert one.refusal
-            one.refusal = ""
-            await one.publish("homeassistant/switch/other/config", b"{}", 1, True)
-            assert one.refusal
+        async with running(broker), observing(broker.address("homeassistant")) as home:
+            async with entered(broker, "agent") as earlier:
+                left = "homeassistant/device/terrible_rack-1_old/config"
+                await earlier.publish(left, discovery._SIGNED.encode() + b"}", 1, True)
+            await until(lambda: left in home.held)
+            async with agent(broker.address("agent"), *ALL_UP, discovery=Discovery()):
+                devices = [f"homeassistant/device/terrible_rack-1_{slot.name}/config" for slot in SLOTS]
+                await until(lambda: set(devices) <= home.held.keys() and left not in home.held)
+                await home.client.publish("homeassistant/status", b"online", 0)
+                await until(lambda: all(len(home.on(device)) == 2 for device in devices), 6.0)
+
+    run(test())
+    assert "refuses" not in caplog.text
+
+
+def test_an_agent_writes_nothing_else_of_home_assistants(tmp_path: Path) -> None:
+    async def test() -> None:
+        broker = Guarded(tmp_path)
+        async with running(broker), entered(broker, "agent") as one:
+            topics = ("homeassistant/status", "homeassistant/switch/other/config", "homeassistant/x")
+            refused = await say_each(one, [(topic, b"online") for topic in topics])
+            assert set(refused) == set(topics)
 
     run(test())
 
@@ -280,7 +291,8 @@ def test_what_is_too_large_reaches_no_agent(tmp_path: Path) -> None:
                         huge.publish(f"{BASE}/request/boot", b"x" * 2_000_000, 1)
                     )
                     with pytest.raises(aiomqtt.MqttError):  # disconnected
-                        await anext(huge.messages)
+                        async with asyncio.timeout(5):
+                            await anext(huge.messages)
                     publishing.cancel()
                 await round_trip(broker, observer)
                 assert not told.broker._commands.refused
