@@ -50,9 +50,7 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(
-    where: int | BrokerAddress, *news: News, discovery: Discovery = OFF
-) -> AsyncIterator[Agent]:
+async def agent(where: int | BrokerAddress, *news: News, discovery: Discovery = OFF) -> AsyncIterator[Agent]:
     running = Agent(where, discovery)
     running.tell(*news)
     try:

@@ -20,6 +20,7 @@ from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
+from terrible.sim.disks import SimDisks
 from terrible.sim.prober import SimProber
 from terrible.state import State
 from tests.cluster import boot_directory
@@ -32,13 +33,15 @@ SPEED = 50.0
 
 
 class Centre(Guarded):
-    """The central broker. `anything` may do anything there, to show what does not come through a bridge."""
+    """The central broker. To show what a bridge does not bring, `anything` may do anything there, and a
+    bridge read all of its cluster.
+    """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
         super().__init__(directory, "central.acl")
         with (directory / "terrible.acl").open("a") as acl:
-            acl.write("\nuser anything\ntopic readwrite #\n")
+            acl.write("\nuser anything\ntopic readwrite #\npattern read terrible/%u/#\n")
 
 
 class Head(Guarded):
@@ -135,7 +138,9 @@ async def simulated(base: Path, cluster: str, address: BrokerAddress, nodes: int
     hub = SimCluster(plugged(pis.boards), rate=demo.RATE * SPEED)
     broker = MqttBroker(address, cluster, info.session)
     means = Means(settings.files(config, slots), hub, config.limits)
-    world = World(hub.bus, hub, SimAlarms(), hub, broker, means, SimProber(hub, SPEED))
+    world = World(
+        hub.bus, hub, SimAlarms(), hub, broker, means, SimProber(hub, SPEED), SimDisks(hub, {}, SPEED)
+    )
     agent = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name=f"agent of {cluster}")
     try:
         yield info.session
