@@ -27,11 +27,10 @@ from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Message
 from terrible.mqtt.ending import GOODBYE, in_peace, within
 from terrible.mqtt.payloads import Publication
+from terrible.mqtt.reading import Reader
 
 KEEPALIVE = 10
 """Seconds; a broker gives up after one and a half times that (MQTT 3.1.1, 3.1.2.10)."""
-LARGEST_PACKET = 128 * 1024
-"""Bytes kept of one packet: twice a command, so that one too large is seen to be; brokers send 256 MB."""
 _LARGEST_SENT = 256 * 1024 * 1024
 """Bytes of a packet that MQTT can carry; a broker may tell less, and throws out whoever sends more."""
 _AROUND = 1024
@@ -77,8 +76,7 @@ class Connection(aiomqtt.Client):
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._client.connect_timeout = _CONNECT
-        self._read = self._client._sock_recv  # noqa: SLF001
-        self._client._sock_recv = self._read_some  # type: ignore[method-assign]  # noqa: SLF001
+        Reader(self._client)
         self._opening: asyncio.Task[Connection] | None = None
         self._largest = _LARGEST_SENT
         self.refusal = ""
@@ -142,7 +140,7 @@ class Connection(aiomqtt.Client):
         if self._opening is not None and not self._opening.done() and not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(trouble.HUNG_UP))
         super()._on_disconnect(*args, **kwargs)
-        self._look_at_the_end()  # aiomqtt forgets one that comes right behind the broker's answer
+        _ = self.end  # aiomqtt forgets one that comes right behind the broker's answer; asyncio would log it
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         """Write now, and the rest when the socket can take it, unless it is closed by then.
@@ -151,20 +149,6 @@ class Connection(aiomqtt.Client):
         another; and it waits for a socket that nearly always can.
         """
         self._loop.call_soon_threadsafe(self._write_all, sock)
-
-    def _read_some(self, bufsize: int) -> bytes:
-        """What paho reads next of a packet, of which it keeps no more than the beginning.
-
-        MQTT 5 could tell the broker (Maximum Packet Size), but amqtt 0.12 misreads a CONNECT with any
-        property, and never answers. Quick ACKs have to be asked for after each read (tcp(7)); without, a
-        command came 40 ms late.
-        """
-        del self._client._in_packet["packet"][LARGEST_PACKET:]  # noqa: SLF001
-        data = self._read(min(bufsize, LARGEST_PACKET))
-        sock: Any = self._client.socket()
-        if sock is not None:  # a broker with Nagle's algorithm on holds the next message back for this ACK
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return data
 
     def _write_all(self, sock: Any) -> None:
         if sock.fileno() >= 0:
@@ -188,15 +172,16 @@ class Connection(aiomqtt.Client):
         finally:
             self._abandon()
 
-    def _look_at_the_end(self) -> None:
-        """Asyncio logs an error that nobody has looked at."""
-        if self._disconnected.done() and not self._disconnected.cancelled():
-            self._disconnected.exception()
+    @property
+    def end(self) -> BaseException | None:
+        """What has ended it, if it has; whoever waits for messages is not told by aiomqtt 2.3.1."""
+        done = self._disconnected.done() and not self._disconnected.cancelled()
+        return self._disconnected.exception() if done else None
 
     def _abandon(self) -> None:
         """Leave nothing behind that a broker, once it wakes up, would take for a second agent."""
         self._client.disconnect()
-        self._look_at_the_end()
+        _ = self.end  # asyncio logs an error that nobody has looked at
         if self._opening is not None and not self._opening.done():
             self._opening.add_done_callback(lambda _: self._abandon())
 

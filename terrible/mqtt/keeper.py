@@ -89,7 +89,8 @@ class Keeper:
         except asyncio.CancelledError:
             await in_peace(self._leave(connection, talking))
             raise
-        self._lost(None if talking.cancelled() else talking.exception(), time.monotonic() - began)
+        failed = None if talking.cancelled() else talking.exception()
+        self._lost(failed, connection.end, time.monotonic() - began)
         await in_peace(within(GOODBYE, connection.close()))
 
     async def _first(self) -> ProtocolVersion:
@@ -114,12 +115,12 @@ class Keeper:
         await connection.open()
         await self._last(connection)
 
-    def _lost(self, failed: BaseException | None, lasted: float) -> None:
+    def _lost(self, failed: BaseException | None, end: BaseException | None, lasted: float) -> None:
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
         if trouble.is_too_old(failed) and self._protocol is ProtocolVersion.V5:
             self._protocol = ProtocolVersion.V311
-        elif trouble.is_taken_over(failed):
+        elif trouble.is_taken_over(end):
             who = f"another client has entered {self._address} as terrible-{self._topics.cluster}"
             self._note(logging.WARNING, f"{who}; are there two agents of this cluster?")
             self._suspects = True

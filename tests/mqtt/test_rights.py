@@ -44,7 +44,7 @@ def commands() -> list[tuple[str, bytes]]:
         (f"{BASE}/{way}/{verb}", json.dumps({"id": f"{way} {verb}", **asked, **more}).encode())
         for way in ("request", "remote/request", "response")
         for verb in sorted(VERBS)
-        for more in ([{"action": "off"}] if verb == "power" else [{}])
+        for more in [{"power": {"action": "off"}, "flash": {"image": "os.img"}}.get(verb, {})]
     ]
     return words + requests
 
