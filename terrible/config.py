@@ -66,14 +66,28 @@ class SlotConfig(_Table):
 
 
 class MqttConfig(_Table):
-    """The broker."""
+    """The broker. `key_file` is needed where the key is not in `cert_file` as well."""
 
     host: str = "localhost"
     port: Port = 1883
     username: str | None = None
+    username_file: Path | None = None
     password_file: Path | None = None
     tls: bool = False
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.username is not None and self.username_file is not None:
+            raise ValueError("either username or username_file, not both")
+        for key in ("ca_file", "cert_file", "key_file"):
+            if getattr(self, key) is not None and not self.tls:
+                raise ValueError(f"{key} is for tls = true; without it all goes over the net in clear")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file is the key of cert_file, which is missing")
+        return self
 
 
 class HomeAssistantConfig(_Table):

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from terrible import __version__
+from terrible.cli import credentials
 from terrible.config import Config
-from terrible.configfile import ConfigError
 from terrible.model import Info, Location, Slot
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.homeassistant import Discovery
@@ -29,16 +29,10 @@ def introduction(config: Config) -> Info:
 
 
 def broker_address(config: Config) -> BrokerAddress:
-    """The broker's address, with the password read from its file."""
+    """The broker's address with all it takes to enter, read from the files; ConfigError where one is bad."""
     mqtt = config.mqtt
-    password = None
-    if mqtt.password_file is not None:
-        try:
-            password = mqtt.password_file.read_text().rstrip("\n")
-        except OSError as error:
-            raise ConfigError(f"mqtt.password_file: {mqtt.password_file}: {error.strerror}") from None
-    ca_file = str(mqtt.ca_file) if mqtt.ca_file else None
-    return BrokerAddress(mqtt.host, mqtt.port, mqtt.username, password, mqtt.tls, ca_file)
+    username, password = credentials.user(mqtt)
+    return BrokerAddress(mqtt.host, mqtt.port, username, password, mqtt.tls, *credentials.certificates(mqtt))
 
 
 def discovery(config: Config) -> Discovery:

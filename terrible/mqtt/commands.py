@@ -125,6 +125,8 @@ class Commands:
 
 def _power_set(name: str, payload: bytes) -> Request | Refusal:
     action = _WORDS.get(payload)
+    if len(payload) > LARGEST:
+        return Refusal(Request("power", name), "bad_request", "power/set takes one word", "oversized")
     if action is None:
         return _bad(Request("power", name), "power/set takes one of the words on, off and cycle")
     return Request("power", name, action)

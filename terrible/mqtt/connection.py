@@ -22,34 +22,26 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from terrible.mqtt import trouble
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Message
 from terrible.mqtt.ending import GOODBYE, in_peace, within
 from terrible.mqtt.payloads import Publication
+from terrible.mqtt.reading import Reader
 
 KEEPALIVE = 10
 """Seconds; a broker gives up after one and a half times that (MQTT 3.1.1, 3.1.2.10)."""
-LARGEST_PACKET = 128 * 1024
-"""Bytes kept of one packet: twice a command, so that one too large is seen to be; brokers send 256 MB."""
+_LARGEST_SENT = 256 * 1024 * 1024
+"""Bytes of a packet that MQTT can carry; a broker may tell less, and throws out whoever sends more."""
+_AROUND = 1024
+"""Bytes of a packet around its payload, at most: our topics and properties are short."""
 _CONNECT = 3.0
 """Seconds for the TCP connect, which blocks a thread that the end of the process waits for."""
 _INCOMING = 1000
 """Messages kept between two turns of the loop; what a flood brings beyond is lost."""
-_UNSUPPORTED = 0x84
-"""Unsupported Protocol Version (MQTT 5, 3.2.2.2); paho says the same of a 3.1.1 broker's code 1."""
-_TAKEN_OVER = 0x8E
-"""Session taken over (MQTT 5, 3.14.2.1): another client has entered under our name."""
-
-_UNANSWERED = "Operation timed out"
-"""What aiomqtt says of a CONNECT without an answer; a TCP connect that timed out says more."""
-
 _quiet = logging.getLogger(f"{__name__}.paho")
 _quiet.setLevel(logging.CRITICAL)
 """paho logs every failure on its way; we log what follows from it, once."""
-
-
-class Unanswered(aiomqtt.MqttError):
-    """No answer to CONNECT: frozen, or confused by MQTT 5, as amqtt 0.12 is by a user or a will in it."""
 
 
 class Connection(aiomqtt.Client):
@@ -84,9 +76,9 @@ class Connection(aiomqtt.Client):
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self._client.connect_timeout = _CONNECT
-        self._read = self._client._sock_recv  # noqa: SLF001
-        self._client._sock_recv = self._read_some  # type: ignore[method-assign]  # noqa: SLF001
+        Reader(self._client)
         self._opening: asyncio.Task[Connection] | None = None
+        self._largest = _LARGEST_SENT
         self.refusal = ""
 
     async def open(self) -> None:
@@ -96,8 +88,8 @@ class Connection(aiomqtt.Client):
         try:
             await asyncio.shield(self._opening)
         except aiomqtt.MqttError as error:
-            if str(error) == _UNANSWERED:
-                raise Unanswered("it took the connection, but did not answer") from None
+            if str(error) == trouble.UNANSWERED:
+                raise trouble.Unanswered("it took the connection, but did not answer") from None
             raise
 
     async def listen(self, filters: Sequence[str], qos: int) -> list[str]:
@@ -118,9 +110,23 @@ class Connection(aiomqtt.Client):
     async def send(self, publication: Publication) -> None:
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
         properties = _said(publication) if self._is_5 else None
+        if len(publication.payload) + _AROUND > self._largest:
+            self.refusal = "Packet too large"
+            return
         await self.publish(
             publication.topic, publication.payload, publication.qos, publication.retain, properties
         )
+
+    def _on_connect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self._largest = getattr(properties, "MaximumPacketSize", self._largest)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
@@ -132,8 +138,9 @@ class Connection(aiomqtt.Client):
     def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
         """A broker that hangs up before it has answered: aiomqtt would go on waiting for the answer."""
         if self._opening is not None and not self._opening.done() and not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+            self._connected.set_exception(aiomqtt.MqttError(trouble.HUNG_UP))
         super()._on_disconnect(*args, **kwargs)
+        _ = self.end  # aiomqtt forgets one that comes right behind the broker's answer; asyncio would log it
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
         """Write now, and the rest when the socket can take it, unless it is closed by then.
@@ -142,20 +149,6 @@ class Connection(aiomqtt.Client):
         another; and it waits for a socket that nearly always can.
         """
         self._loop.call_soon_threadsafe(self._write_all, sock)
-
-    def _read_some(self, bufsize: int) -> bytes:
-        """What paho reads next of a packet, of which it keeps no more than the beginning.
-
-        MQTT 5 could tell the broker (Maximum Packet Size), but amqtt 0.12 misreads a CONNECT with any
-        property, and never answers. Quick ACKs have to be asked for after each read (tcp(7)); without, a
-        command came 40 ms late.
-        """
-        del self._client._in_packet["packet"][LARGEST_PACKET:]  # noqa: SLF001
-        data = self._read(min(bufsize, LARGEST_PACKET))
-        sock: Any = self._client.socket()
-        if sock is not None:  # a broker with Nagle's algorithm on holds the next message back for this ACK
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return data
 
     def _write_all(self, sock: Any) -> None:
         if sock.fileno() >= 0:
@@ -179,11 +172,16 @@ class Connection(aiomqtt.Client):
         finally:
             self._abandon()
 
+    @property
+    def end(self) -> BaseException | None:
+        """What has ended it, if it has; whoever waits for messages is not told by aiomqtt 2.3.1."""
+        done = self._disconnected.done() and not self._disconnected.cancelled()
+        return self._disconnected.exception() if done else None
+
     def _abandon(self) -> None:
         """Leave nothing behind that a broker, once it wakes up, would take for a second agent."""
         self._client.disconnect()
-        if self._disconnected.done():
-            self._disconnected.exception()  # asyncio logs an error that nobody has looked at
+        _ = self.end  # asyncio logs an error that nobody has looked at
         if self._opening is not None and not self._opening.done():
             self._opening.add_done_callback(lambda _: self._abandon())
 
@@ -207,8 +205,8 @@ async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Conne
     try:
         try:
             await connection.open()
-        except (Unanswered, aiomqtt.MqttCodeError) as error:
-            if not (is_too_old(error) or isinstance(error, Unanswered)):
+        except (trouble.Unanswered, aiomqtt.MqttCodeError) as error:
+            if not (trouble.is_too_old(error) or isinstance(error, trouble.Unanswered)):
                 raise
             await connection.close()
             connection = Connection(address, identifier, protocol=ProtocolVersion.V311)
@@ -216,23 +214,6 @@ async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Conne
         yield connection
     finally:
         await in_peace(within(GOODBYE, connection.close()))
-
-
-def is_too_old(error: BaseException | None) -> bool:
-    """Whether a broker refused us because it does not speak MQTT 5."""
-    return _code(error) == _UNSUPPORTED
-
-
-def is_taken_over(error: BaseException | None) -> bool:
-    """Whether it ended the connection because another client has entered under the same name."""
-    return _code(error) == _TAKEN_OVER
-
-
-def _code(error: BaseException | None) -> int | None:
-    """Of the error or, where it only says that the connection ended, of what it came from."""
-    if isinstance(error, aiomqtt.MqttCodeError):
-        return error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
-    return _code(error.__cause__) if error is not None else None
 
 
 def _tls(address: BrokerAddress) -> aiomqtt.TLSParameters | None:

@@ -1,6 +1,8 @@
 """Keeps the agent connected: one connection after the other, each from its opening to its goodbye.
 
-Nothing that a broker does ends it, but one thing: another agent that answers for the same cluster.
+Nothing that a broker does ends it, but one thing: at the start another agent that answers for the same
+cluster. One that comes later does not: our nodes still need their boot files. Then we stay away from the
+broker for as long as it answers, or two would throw each other out for ever.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from typing import Any
 import aiomqtt
 from aiomqtt import ProtocolVersion
 
-from terrible.mqtt import payloads, rival
+from terrible.mqtt import payloads, rival, trouble
 from terrible.mqtt.address import BrokerAddress
-from terrible.mqtt.connection import Connection, is_taken_over, is_too_old, opened
+from terrible.mqtt.connection import Connection, opened
 from terrible.mqtt.ending import GOODBYE, end, in_peace, within
 from terrible.mqtt.topics import Topics
 
@@ -40,6 +42,8 @@ class Keeper:
         self._address, self._topics, self._session = address, topics, session
         self._talk, self._last = talk, last
         self._protocol: ProtocolVersion | None = None
+        self._was_agent = False
+        self._suspects = False
         self.connected = False
         self._noted = ""
 
@@ -64,21 +68,29 @@ class Keeper:
         with an error, or leave its task marked as cancelled when it was not (Python 3.11).
         """
         try:
-            if self._protocol is None:
+            if self._protocol is None or self._suspects:
                 self._protocol = await self._first()
+                self._suspects = False
             offline = payloads.status(False, self._topics)
             name = f"terrible-{self._topics.cluster}"
             connection = Connection(self._address, name, offline, self._protocol)
-        except (aiomqtt.MqttError, OSError) as error:  # aiomqtt 2.3.1 reads the CA file in the constructor
-            self._note(logging.WARNING, f"no broker at {self._address}: {error}; trying on")
+        except rival.Rival as error:
+            if not self._was_agent:
+                raise
+            self._note(logging.WARNING, f"{error}; until then this one stays away from the broker")
             return
+        except (aiomqtt.MqttError, OSError) as error:  # aiomqtt 2.3.1 reads the CA file in the constructor
+            self._note(logging.WARNING, f"{trouble.told(error, self._address)}; trying on")
+            return
+        began = time.monotonic()
         talking = asyncio.create_task(self._open_and_talk(connection), name="mqtt connection")
         try:
             await asyncio.wait([talking])
         except asyncio.CancelledError:
             await in_peace(self._leave(connection, talking))
             raise
-        self._lost(None if talking.cancelled() else talking.exception())
+        failed = None if talking.cancelled() else talking.exception()
+        self._lost(failed, connection.end, time.monotonic() - began)
         await in_peace(within(GOODBYE, connection.close()))
 
     async def _first(self) -> ProtocolVersion:
@@ -89,7 +101,7 @@ class Keeper:
 
     async def _open_and_talk(self, connection: Connection) -> None:
         await connection.open()
-        self.connected = True
+        self.connected = self._was_agent = True
         self._note(logging.INFO, f"connected to the broker at {self._address}")
         await self._talk(connection)
 
@@ -103,16 +115,19 @@ class Keeper:
         await connection.open()
         await self._last(connection)
 
-    def _lost(self, failed: BaseException | None) -> None:
+    def _lost(self, failed: BaseException | None, end: BaseException | None, lasted: float) -> None:
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
-        if is_too_old(failed) and self._protocol is ProtocolVersion.V5:
+        if trouble.is_too_old(failed) and self._protocol is ProtocolVersion.V5:
             self._protocol = ProtocolVersion.V311
-        elif is_taken_over(failed):
+        elif trouble.is_taken_over(end):
             who = f"another client has entered {self._address} as terrible-{self._topics.cluster}"
             self._note(logging.WARNING, f"{who}; are there two agents of this cluster?")
+            self._suspects = True
         elif isinstance(failed, (aiomqtt.MqttError, OSError)):
-            self._note(logging.WARNING, f"no broker at {self._address}: {failed}; trying on")
+            self._note(logging.WARNING, f"{trouble.told(failed, self._address)}; trying on")
+            # Mosquitto 2.0.11 does not tell who is thrown out why, and MQTT 3.1.1 cannot.
+            self._suspects = self.connected and lasted < _SETTLED
         else:
             log.error("an error of ours while connected to %s; trying on", self._address, exc_info=failed)
 

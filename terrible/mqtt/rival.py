@@ -51,11 +51,11 @@ async def _ask(connection: Connection, topics: Topics, session: str) -> None:
 
 
 def _other(payload: bytes, asked: str, session: str) -> dict[str, Any] | None:
-    """What another session says of itself, if this is its answer to us."""
+    """What another session says of itself, if this is its answer to us; even `busy` comes from an agent."""
     try:
         answer = json.loads(payload)
-        data = answer["data"] if answer["id"] == asked else {}
-        return data if data.get("session", session) != session else None
+        data: dict[str, Any] = answer["data"]
+        return data if answer["id"] == asked and data.get("session") != session else None
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
 

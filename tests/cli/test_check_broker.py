@@ -122,9 +122,3 @@ def test_an_agent_stays_connected_and_nobody_hears_of_it(tmp_path: Path) -> None
             assert [topic for topic, *_ in observer.seen] == ["still/here"]
 
     run(story())
-
-
-def test_a_ca_file_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    found = asked(configured(free_port(), tls=True, ca_file=tmp_path / "nothing.pem"))
-    assert found.level is Level.WARNING
-    assert "No such file" in found.said

@@ -21,8 +21,15 @@ from .examples import BASE, CLUSTER, INFO, SESSION, reports
 class Agent:
     """Runs an MqttBroker and collects what is asked of it."""
 
-    def __init__(self, port: int, discovery: Discovery = OFF) -> None:
-        self.broker = MqttBroker(BrokerAddress("127.0.0.1", port), CLUSTER, SESSION, discovery)
+    def __init__(
+        self,
+        where: int | BrokerAddress,
+        discovery: Discovery = OFF,
+        cluster: str = CLUSTER,
+        session: str = SESSION,
+    ) -> None:
+        address = BrokerAddress("127.0.0.1", where) if isinstance(where, int) else where
+        self.broker = MqttBroker(address, cluster, session, discovery)
         self.asked: list[Request] = []
         self.task = asyncio.create_task(self.broker.run())
         self.collecting = asyncio.create_task(self._collect())
@@ -43,8 +50,8 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(port: int, *news: News, discovery: Discovery = OFF) -> AsyncIterator[Agent]:
-    running = Agent(port, discovery)
+async def agent(where: int | BrokerAddress, *news: News, discovery: Discovery = OFF) -> AsyncIterator[Agent]:
+    running = Agent(where, discovery)
     running.tell(*news)
     try:
         yield running

@@ -76,12 +76,12 @@ class Mosquitto:
         if MOSQUITTO is None:
             missing("mosquitto is not installed")
         self.port = free_port()
-        self._config = directory / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        self.config = directory / "mosquitto.conf"
+        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        command = [str(MOSQUITTO), "-c", str(self._config)]
+        command = [str(MOSQUITTO), "-c", str(self.config)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         await until(self._listens, why="mosquitto listens")
 
@@ -176,10 +176,11 @@ class Observer:
 
 
 @contextlib.asynccontextmanager
-async def observing(port: int) -> AsyncIterator[Observer]:
+async def observing(where: int | BrokerAddress) -> AsyncIterator[Observer]:
     """By our own connection, for a bare aiomqtt may stumble over a broker that dies; by MQTT 3.1.1."""
     name = f"observer-{next(_observers)}"
-    client = Connection(BrokerAddress("127.0.0.1", port), name, protocol=aiomqtt.ProtocolVersion.V311)
+    address = BrokerAddress("127.0.0.1", where) if isinstance(where, int) else where
+    client = Connection(address, name, protocol=aiomqtt.ProtocolVersion.V311)
     await client.open()
     observer = Observer(client)
     listening = asyncio.create_task(observer.listen())
@@ -205,12 +206,14 @@ class Wire:
 
     def __init__(self, broker_port: int) -> None:
         self.port = free_port()
+        self.stalled = False
         self._broker_port = broker_port
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
+        self.stalled = False
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def cut(self) -> None:
@@ -230,6 +233,8 @@ class Wire:
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
+                if self.stalled:  # neither end learns of it
+                    continue
                 sink.write(data)
                 await sink.drain()
         sink.close()
