@@ -14,14 +14,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiomqtt
 
 from bench import bootfiles
+from bench.changes import INFO, SLOTS, change
 from bench.child import write
 from bench.simulated import CLUSTER
 from bench.table import Row, show
+from terrible.model import Info, Report
+from terrible.mqtt import payloads
+from terrible.mqtt.topics import Topics
 from tests.mqtt.brokers import Mosquitto
 
 NODES = 4
@@ -155,7 +160,85 @@ async def news(options: argparse.Namespace) -> list[Row]:
     ]
 
 
-BENCHES = {"commands": commands, "news": news}
+# -- watch ------------------------------------------------------------------------------------------
+
+
+async def watch(options: argparse.Namespace) -> list[Row]:
+    """`terrible watch` of one cluster at a broker that holds 200: from its start to the last slot's line.
+
+    Beside it a bare Python that imports what it needs and receives the same topics.
+    """
+    seconds: dict[str, list[float]] = {"watch": [], "bare": []}
+    memory: dict[str, list[float]] = {"watch": [], "bare": []}
+    async with _mosquitto() as (port, _):
+        await _fill(port)
+        for _ in range(options.samples):
+            for which, argv in _viewers(port).items():
+                took, resident = await _first_table(argv)
+                seconds[which].append(took)
+                memory[which].append(resident)
+    return [
+        Row(f"watch at {CLUSTERS} clusters: first complete table", seconds["watch"], "s"),
+        Row("a bare client: the same topics", seconds["bare"], "s"),
+        Row(
+            "watch / bare",
+            [ours / bare for ours, bare in zip(seconds["watch"], seconds["bare"], strict=True)],
+        ),
+        Row("watch: resident", memory["watch"], "MB"),
+        Row("a bare client: resident", memory["bare"], "MB"),
+    ]
+
+
+CLUSTERS = 200
+BARE = """
+import asyncio, sys, aiomqtt, rich.live, rich.table, typer, pydantic
+async def main():
+    async with aiomqtt.Client("127.0.0.1", int(sys.argv[1])) as client:
+        await client.subscribe("terrible/c7/#", qos=1)
+        async for message in client.messages:
+            if message.topic.value.endswith("/state"):
+                print(message.topic.value, flush=True)
+asyncio.run(main())
+"""
+
+
+def _viewers(port: int) -> dict[str, list[str]]:
+    where = ["--broker", f"mqtt://127.0.0.1:{port}", "-c", "c7"]
+    watching = [sys.executable, "-m", "terrible", "watch", *where]
+    return {"watch": watching, "bare": [sys.executable, "-c", BARE, str(port)]}
+
+
+async def _fill(port: int) -> None:
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        for number in range(CLUSTERS):
+            topics = Topics(f"c{number}")
+            info = replace(INFO, cluster=topics.cluster)
+            news: list[Info | Report] = [info, *(change(4 * len(SLOTS) - 1 - n) for n in range(len(SLOTS)))]
+            said = [payloads.status(True, topics)]
+            said += [one for what in news for one in payloads.publications(what, topics, "bench", 0.0)]
+            for one in said:
+                await client.publish(one.topic, one.payload, one.qos, one.retain)
+
+
+async def _first_table(argv: Sequence[str]) -> tuple[float, float]:
+    began = time.monotonic()
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=null)
+    assert process.stdout
+    try:
+        seen: set[str] = set()
+        while len(seen) < len(SLOTS):
+            line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+            seen |= {slot.name for slot in SLOTS if slot.name in line}
+        took = time.monotonic() - began
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return took, int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+BENCHES = {"commands": commands, "news": news, "watch": watch}
 
 if __name__ == "__main__":
     main()
