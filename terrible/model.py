@@ -27,6 +27,11 @@ class Location(str):
             raise ValueError(f"{text!r} is no USB location; one looks like 1-1.2 (bus, dash, ports)")
         return super().__new__(cls, text)
 
+    @classmethod
+    def at(cls, hub: str, port: int) -> Self:
+        """A port of a hub that is named as by the kernel, `1-1` or `usb1`."""
+        return cls(f"{hub.removeprefix('usb')}-{port}" if hub.startswith("usb") else f"{hub}.{port}")
+
     @property
     def hub(self) -> str:
         """The kernel's name of the hub this port is on: `1-1`, or `usb1` for a root hub."""
