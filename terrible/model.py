@@ -130,6 +130,10 @@ class PowerError(BootError):
         super().__init__(diagnosis, code)
 
 
+class DiskError(BootError):
+    """The card of a slot cannot be opened: a lock does not hold, or the helper cannot."""
+
+
 class HostError(Exception):
     """Ours: this machine lacks something. The message says what, where, and what to do."""
 

@@ -69,10 +69,8 @@ def _spelled_out(config: dict[str, object]) -> Iterator[Place]:
 def _slot(slot: object) -> Iterator[Place]:
     """One of `[[slots]]`; nothing where its location follows from `hub`."""
     match slot:
-        case {"location": str(where), "name": str(name)}:
+        case {"location": str(where), **rest} if isinstance(name := rest.get("name", ""), str):
             yield Place(name, Location(controllers.kernel_name(where)))
-        case {"location": str(where)} if "name" not in slot:
-            yield Place("", Location(controllers.kernel_name(where)))
         case dict() if "location" not in slot:
             pass
         case _:
