@@ -109,7 +109,10 @@ def _serve(connection: socket.socket, answering: Answering) -> int:
 
 
 def _say(connection: socket.socket, line: bytes, descriptors: tuple[int, ...]) -> None:
-    sent = socket.send_fds(connection, [line], descriptors) if descriptors else 0
+    """Whoever has the whole line has the only copy of the descriptors: they go first, and are closed here."""
+    sent = socket.send_fds(connection, [line[:1]], descriptors) if descriptors else 0
+    for descriptor in descriptors:
+        os.close(descriptor)
     connection.sendall(line[sent:])
 
 

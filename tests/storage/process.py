@@ -44,12 +44,14 @@ class Helper:
         self.socket = directory / "disk.sock"
         self.config.write_text(CONFIG)
         self.config.chmod(0o644)
+        self.under: list[str] = []
+        """A command that runs it."""
         self._command: list[str | Path] = [sys.executable, "-m", "terrible", "disk-helper"]
         self._command += ["--config", self.config, "--root", head.root]
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [*self._command, "--socket", self.socket]
+        command = [*self.under, *self._command, "--socket", self.socket]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"listening\n"
