@@ -50,8 +50,10 @@ class Seen:
     @classmethod
     def answered(cls, line: bytes) -> Self:
         """Read an answer; DiskError in the helper's words where it refused, or for what is no answer."""
+        if not line:
+            raise DiskError("terrible-disk ended without an answer; the disk may not answer any more either")
         try:
-            match json.loads(line or b"null"):
+            match json.loads(line):
                 case {"ok": True, "value": dict(value)}:
                     return cls(**_checked(value))
                 case {"ok": False, "error": str(error)}:

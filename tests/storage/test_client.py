@@ -67,8 +67,10 @@ def test_no_helper(tmp_path: Path) -> None:
 
 
 @contextmanager
-def answering(pieces: Sequence[bytes] | None, descriptors: int) -> Iterator[DiskHelper]:
-    """A server that says `pieces` with descriptors by the first, or, where None, nothing for ever."""
+def answering(
+    pieces: Sequence[bytes], descriptors: int, *, then_silent: bool = False
+) -> Iterator[DiskHelper]:
+    """A server that says `pieces`, with descriptors by the first, and then leaves or says nothing more."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{directory}/disk.sock")
         listener.listen()
@@ -79,10 +81,10 @@ def answering(pieces: Sequence[bytes] | None, descriptors: int) -> Iterator[Disk
                 connection.recv(4096)
                 rights = array.array("i", [file.fileno()] * descriptors)
                 ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
-                for piece in pieces or []:
+                for piece in pieces:
                     connection.sendmsg([piece], ancillary)
                     ancillary = []
-                if pieces is None:
+                if then_silent:
                     connection.recv(1)  # until the caller has had enough
 
         thread = threading.Thread(target=serve)
@@ -132,6 +134,12 @@ def test_strange_answers_open_nothing(pieces: list[bytes], descriptors: int) -> 
         asyncio.run(disks.open("node2"))
 
 
+def test_a_helper_that_gives_up() -> None:
+    """Its fork ends after 15 s, whatever the disk does."""
+    with answering([], 0) as disks, pytest.raises(DiskError, match="ended without an answer"):
+        asyncio.run(disks.open("node2"))
+
+
 @pytest.mark.parametrize("descriptors", [0, 1])
 def test_a_look_takes_no_descriptor(descriptors: int) -> None:
     with nothing_left_open(), answering([ANSWER], descriptors) as disks:
@@ -140,15 +148,17 @@ def test_a_look_takes_no_descriptor(descriptors: int) -> None:
 
 def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWER", 0.1)
-    with nothing_left_open(), answering(None, 0) as disks, pytest.raises(DiskError, match="did not answer"):
-        asyncio.run(disks.open("node2"))
+    with nothing_left_open(), answering([], 0, then_silent=True) as disks:
+        with pytest.raises(DiskError, match="did not answer"):
+            asyncio.run(disks.open("node2"))
 
 
 def test_half_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The descriptor that came with the first byte is closed when the rest never comes."""
     monkeypatch.setattr(client, "ANSWER", 0.1)
-    with nothing_left_open(), answering([ANSWER[:9]], 1) as disks, pytest.raises(DiskError):
-        asyncio.run(disks.open("node2"))
+    with nothing_left_open(), answering([ANSWER[:9]], 1, then_silent=True) as disks:
+        with pytest.raises(DiskError, match="did not answer"):
+            asyncio.run(disks.open("node2"))
 
 
 def test_its_own_helper(helper: Helper) -> None:

@@ -16,7 +16,8 @@ from terrible.storage.reading import Machine
 
 from .conftest import NO_LOOP, Loop, needs_loop, number
 from .head import SLOT, Head
-from .trees import TREES, Tree
+from .trees import Tree
+from .trees_in_use import TREES
 
 HERE = Location(SLOT)
 ALLOWED = [tree for tree in TREES if not tree.why]
