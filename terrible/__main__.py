@@ -30,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from terrible.cli import nethelper
 
             return nethelper.main(arguments[1:])
+        case ["disk-helper"]:
+            from terrible.storage import helper as disk_helper
+
+            return disk_helper.main(arguments[1:])
         case _:
             from terrible.cli import app
 

@@ -27,6 +27,11 @@ class Location(str):
             raise ValueError(f"{text!r} is no USB location; one looks like 1-1.2 (bus, dash, ports)")
         return super().__new__(cls, text)
 
+    @classmethod
+    def at(cls, hub: str, port: int) -> Self:
+        """A port of a hub that is named as by the kernel, `1-1` or `usb1`."""
+        return cls(f"{hub.removeprefix('usb')}-{port}" if hub.startswith("usb") else f"{hub}.{port}")
+
     @property
     def hub(self) -> str:
         """The kernel's name of the hub this port is on: `1-1`, or `usb1` for a root hub."""
@@ -123,6 +128,10 @@ class PowerError(BootError):
 
     def __init__(self, diagnosis: str, code: Code = Code.POWER_UNSUPPORTED) -> None:
         super().__init__(diagnosis, code)
+
+
+class DiskError(BootError):
+    """The card of a slot cannot be opened: a lock does not hold, or the helper cannot."""
 
 
 class HostError(Exception):

@@ -19,7 +19,7 @@ from terrible.configfile import ConfigError, load
 from terrible.limits import Limits
 from terrible.mqtt.homeassistant import Discovery
 from terrible.net import addresses
-from terrible.power import permit
+from terrible.placement import places
 from terrible.power_config import BACKENDS
 
 EXAMPLES = 20_000 if os.environ.get("LONG") == "1" else 200
@@ -216,7 +216,7 @@ def test_power_can_come_from_the_environment(path: Path) -> None:
 
 def test_the_port_helper_reads_the_same_file(path: Path) -> None:
     text = TWO_SLOTS + 'power = "command"\n' + POWER
-    assert permit.locations(tomllib.loads(text)) == {
+    assert {place.location for place in places(tomllib.loads(text))} == {
         slot.location for slot in loaded(path, text).named_slots()
     }
 

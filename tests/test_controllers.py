@@ -8,7 +8,7 @@ import pytest
 
 from terrible import controllers
 from terrible.configfile import ConfigError, load
-from terrible.power import permit
+from terrible.placement import places
 
 ZERO = ("platform/soc/3f980000.usb", ("platform", "platform", "platform"))
 PI4 = ("platform/scb/fd500000.pcie/pci0000:00/0000:00:00.0/0000:01:00.0", ("pci", "pci", "", "platform"))
@@ -66,6 +66,10 @@ def test_a_kernel_name_stays_as_it_is() -> None:
     assert controllers.kernel_name("usb1") == "usb1"
 
 
+def helpers(config: dict[str, object]) -> set[str]:
+    return {place.location for place in places(config)}
+
+
 def test_the_configuration_and_the_helper_find_the_same_ports(sysfs: Path, tmp_path: Path) -> None:
     attach(sysfs, ZERO, bus=7)
     text = 'hub = "platform-3f980000.usb-usb-0:1"\nports = 2\n'
@@ -73,9 +77,9 @@ def test_the_configuration_and_the_helper_find_the_same_ports(sysfs: Path, tmp_p
     file.write_text(text)
     located = {slot.location for slot in load(file, {}).named_slots()}
     assert located == {"7-1.1", "7-1.2"}
-    assert permit.locations({"hub": "platform-3f980000.usb-usb-0:1", "ports": 2}) == located
+    assert helpers({"hub": "platform-3f980000.usb-usb-0:1", "ports": 2}) == located
     spelled_out = [{"name": "alpha", "location": "platform-3f980000.usb-usb-0:1.4"}]
-    assert permit.locations({"slots": spelled_out}) == {"7-1.4"}
+    assert helpers({"slots": spelled_out}) == {"7-1.4"}
 
 
 def test_a_controller_that_is_not_there_names_those_that_are(sysfs: Path, tmp_path: Path) -> None:

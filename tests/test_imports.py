@@ -38,6 +38,12 @@ def test_serve_needs_neither_configuration_nor_broker() -> None:
     assert imported_by("terrible.cli.serve") & (TERMINAL | DEVELOPMENT | SETTINGS) == set()
 
 
+@pytest.mark.parametrize("module", ["terrible.power.helper", "terrible.storage.helper"])
+def test_a_helper_of_root_imports_next_to_nothing(module: str) -> None:
+    foreign = TERMINAL | DEVELOPMENT | SETTINGS | {"usb1", "asyncio"}
+    assert imported_by(module) & foreign == set()
+
+
 def test_the_start_imports_no_command_before_it_knows_which() -> None:
     assert imported_by("terrible.__main__") & (SETTINGS | {"usb1", "asyncio"}) == set()
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from terrible.model import HostError, Location, PowerError
+from terrible import ownhelper
+from terrible.model import Location, PowerError
 
 ANSWER = 8.0
 """Seconds for an answer; the helper itself gives up on the kernel after 5."""
-START = 10.0
-"""Seconds for the helper to listen; Python alone takes one or two on an ARMv6 head."""
-STOP = 1.0
-"""Seconds for the helper to end after its stdin was closed."""
 
 
 class PortHelper:
@@ -70,39 +65,7 @@ def _answer(line: bytes) -> bool:
 
 @asynccontextmanager
 async def start_own(config: Path, socket: Path, sysfs: Path = Path("/sys")) -> AsyncIterator[PortHelper]:
-    """Run a helper of our own, for an agent that runs as root without the units.
-
-    It ends when its stdin does, and so does not outlive an agent that is killed. In a session of its own,
-    for a Ctrl-C is meant for the agent, which still has ports to switch then.
-    """
-    arguments = ["--config", str(config), "--socket", str(socket), "--sys", str(sysfs)]
-    command = [sys.executable, "-m", "terrible.power.helper", *arguments]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
-    try:
-        await _listening(process, socket)
+    """Run a helper of our own, for an agent that runs as root without the units."""
+    arguments = ["--config", str(config), "--sys", str(sysfs)]
+    async with ownhelper.running("terrible.power.helper", socket, arguments):
         yield PortHelper(socket)
-    finally:
-        await _stop(process)
-        socket.unlink(missing_ok=True)
-
-
-async def _listening(process: Process, socket: Path) -> None:
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(START):
-            ready = await process.stdout.readline()
-    except TimeoutError:
-        ready = b""
-    if not ready:
-        raise HostError(f"the port helper cannot listen on {socket}; its own words are above")
-
-
-async def _stop(process: Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        async with asyncio.timeout(STOP):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -6,17 +6,15 @@ The helper runs as root and its callers do not, so everything here takes the str
 from __future__ import annotations
 
 import json
-import os
 import stat
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible import controllers
+from terrible import placement
 from terrible.model import Location
-from terrible.peers import Refused, check_owner
+from terrible.peers import Refused
 from terrible.power.boards import gang
-from terrible.power.topology import Topology, disable_attribute, ports_of
+from terrible.power.topology import Topology, disable_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +44,7 @@ def parse(line: bytes) -> PortRequest:
 
 def allowed(config: Path) -> frozenset[Location]:
     """The locations of the configured slots; Refused where the file is not to be trusted or is wrong."""
-    with config.open("rb") as file:
-        if os.geteuid() == 0:
-            check_owner(os.fstat(file.fileno()), config)
-        try:
-            return locations(tomllib.load(file))
-        except ValueError as error:
-            raise Refused(f"{config}: {error}") from error
-
-
-def locations(config: dict[str, object]) -> frozenset[Location]:
-    """Where the slots are: `hub` and `ports`, and `location` of each of `[[slots]]`; ValueError otherwise."""
-    found: set[Location] = set()
-    match config.get("hub"), config.get("ports"):
-        case None, None:
-            pass
-        case str(hub), int(ports) if ports is not True:
-            found |= ports_of(controllers.kernel_name(hub), ports)
-        case _:
-            raise ValueError('hub and ports go together, as in hub = "1-1" and ports = 4')
-    match config.get("slots", []):
-        case [*slots]:
-            found.update(
-                Location(controllers.kernel_name(where)) for where in map(_slot, slots) if where is not None
-            )
-        case _:
-            raise ValueError("slots are spelled out as [[slots]]")
-    return frozenset(found)
-
-
-def _slot(slot: object) -> str | None:
-    """Where one of `[[slots]]` is, None where that follows from `hub`."""
-    match slot:
-        case {"location": str(where)}:
-            return where
-        case dict() if "location" not in slot:
-            return None
-    raise ValueError('a slot has a location such as "1-1.2"')
+    return frozenset(place.location for place in placement.trusted(config))
 
 
 def within(sysfs: Path, slots: frozenset[Location]) -> frozenset[Location]:

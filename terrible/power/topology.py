@@ -33,7 +33,7 @@ def _port(location: Location) -> Path:
 
 def port_of(hub: str, port: int) -> Location:
     """The location of a hub's port; the hub is named as by the kernel, `1-1` or `usb1`."""
-    return Location(f"{hub.removeprefix('usb')}-{port}" if hub.startswith("usb") else f"{hub}.{port}")
+    return Location.at(hub, port)
 
 
 def ports_of(hub: str, count: int) -> frozenset[Location]:

@@ -21,10 +21,11 @@ _ROM_SERIAL_INDEXES = (0, 3)
 _GADGETS = {(0x0525, 0xA4A1), (0x0525, 0xA4A2), (0x0525, 0xA4AA), (0x2E8A, 0x0013)}
 _GADGET_VENDORS = {0x1D6B: range(0x0100, 0x0200), 0x3171: range(0x0014, 0x0026)}
 """Linux Foundation composite gadgets (g_multi, configfs) and Cluster CTRL's own ids."""
-_DISKS = {(0x0A5C, 0x0001), (0x0525, 0xA4A5)}
+DISKS = {(0x0A5C, 0x0001), (0x0525, 0xA4A5)}
+"""Broadcom's mass-storage firmware, and Linux' own gadget: what a Pi shows its card as."""
 _NETWORK_CLASSES = {(0xE0, 0x01), (0x02, 0x02), (0x02, 0x06), (0x02, 0x0D), (0xEF, 0x04)}
 """RNDIS (two spellings and the Microsoft one), ECM and NCM control interfaces."""
-_MASS_STORAGE = 0x08
+MASS_STORAGE = 0x08
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def stage(device: Descriptors) -> Stage:
     ids = (device.vendor, device.product)
     if device.vendor == BROADCOM and device.product in CHIPS:
         return Stage.ROM if device.serial_index in _ROM_SERIAL_INDEXES else Stage.LOADER
-    if ids in _DISKS and _has_class(device, _MASS_STORAGE):
+    if ids in DISKS and _has_class(device, MASS_STORAGE):
         return Stage.DISK
     if is_gadget(*ids) and _is_network(device):
         return Stage.GADGET

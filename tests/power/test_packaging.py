@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from terrible.__main__ import main
 from terrible.peers import USER
-from terrible.power.helper import main
-from terrible.usb.identify import BROADCOM, CHIPS
+from terrible.usb.identify import BROADCOM, CHIPS, DISKS
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
-CONFIGURED = {"terrible.service": 1.8, "terrible-port.service": 1.8, "terrible-net.service": 3.3}
+CONFIGURED = {
+    "terrible.service": 1.8,
+    "terrible-port.service": 1.8,
+    "terrible-net.service": 3.3,
+    "terrible-disk.service": 1.8,
+}
 SERVICES = CONFIGURED | {"terrible-exporter.service": 1.2}
 """And how exposed they may be, of 10."""
-UNITS = [*SERVICES, "terrible-port.socket", "terrible-net.socket"]
+UNITS = [*SERVICES, "terrible-port.socket", "terrible-net.socket", "terrible-disk.socket"]
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 
@@ -89,11 +94,21 @@ def test_the_exporter_is_nobody_and_finds_its_broker_in_a_file_of_root_s() -> No
     assert not [line for line in exporter if line.startswith(("Environment=", "User="))]
 
 
-def test_the_helper_takes_its_units_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_opener_of_cards_opens_scsi_disks_and_sees_who_uses_them() -> None:
+    helper = settings("terrible-disk.service")
+    assert helper >= {"CapabilityBoundingSet=", "DevicePolicy=closed", "DeviceAllow=block-sd rw"}
+    assert sum(line.startswith("DeviceAllow=") for line in helper) == 1
+    hiding = ("PrivateDevices", "PrivateUsers", "ProtectProc", "ProcSubset", "User")
+    assert not [line for line in helper if line.partition("=")[0] in hiding]
+    assert settings("terrible-disk.socket") >= {"ListenStream=/run/terrible/disk.sock", "SocketUser=terrible"}
+
+
+@pytest.mark.parametrize("unit", ["terrible-port.service", "terrible-disk.service"])
+def test_the_helper_takes_its_units_arguments(unit: str, capsys: pytest.CaptureFixture[str]) -> None:
     """All but the socket, which is no argument there."""
-    (start,) = (line for line in settings("terrible-port.service") if line.startswith("ExecStart="))
+    (start,) = (line for line in settings(unit) if line.startswith("ExecStart="))
     with pytest.raises(SystemExit):
-        main(start.split()[2:])
+        main(start.split()[1:])
     assert "systemd passed no socket" in capsys.readouterr().err
 
 
@@ -142,6 +157,15 @@ def test_rules_give_every_boot_device_and_hub_to_the_group() -> None:
     (hub,) = (line for line in rules() if 'ATTR{bDeviceClass}=="09"' in line)
     for rule in (boot, hub):
         assert rule.endswith(f'GROUP="{USER}", MODE="0660"')
+
+
+def test_rules_keep_everybody_off_the_cards_that_pis_show() -> None:
+    disks = [line for line in rules() if 'SUBSYSTEM=="block"' in line]
+    ids = [re.findall(r'ATTRS\{id(?:Vendor|Product)\}=="([0-9a-f]{4})"', line) for line in disks]
+    assert {(int(vendor, 16), int(product, 16)) for vendor, product in ids} == DISKS
+    for line in disks:
+        assert line.endswith('ENV{UDISKS_IGNORE}="1", ENV{SYSTEMD_READY}="0"')
+        assert rules().index(line) < rules().index('SUBSYSTEM!="usb", GOTO="terrible_end"')
 
 
 def test_user_and_directory() -> None:

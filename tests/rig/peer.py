@@ -65,7 +65,7 @@ class Peer(asyncio.Protocol):
     def _function(self, descriptors: Descriptors, wire: Wire) -> Function:
         if stage(descriptors) is Stage.GADGET:
             return NetworkFunction(self._host_mac, self.userland(), self._awake)
-        if stage(descriptors) is Stage.DISK and self.card is not None:
+        if self.card is not None and stage(descriptors) in (Stage.DISK, Stage.OTHER):  # a Pi, or a stick
             return StorageFunction(self.card)
         return BootFunction(wire, boot_interface(descriptors)[1])
 
