@@ -27,8 +27,11 @@ from terrible.power.hub import HubControl
 from terrible.power.prober import HubProber, Verdicts
 from terrible.power.select import BestPower
 from terrible.power.topology import Topology
-from terrible.seams import Network, Power, Prober
+from terrible.seams import Disks, Network, Power, Prober
 from terrible.state import State
+from terrible.storage import client as disk_client
+from terrible.storage.client import DiskHelper
+from terrible.storage.disks import CardDisks
 from terrible.usb.bus import UsbBus
 from terrible.usb.pulse import pulse
 
@@ -49,9 +52,11 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         address, told = settings.broker_address(config), settings.discovery(config)
         broker = MqttBroker(address, config.cluster, info.session, told)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
-        means = Means(settings.files(config, slots), network, config.limits)
+        firmware = settings.firmware_for_cards(config, slots)
+        means = Means(settings.files(config, slots), network, config.limits, firmware)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
-        world = World(bus, power, alarms, shutdown, broker, means, prober, NoDisks())
+        disks = await disks_of(stack, config, path)
+        world = World(bus, power, alarms, shutdown, broker, means, prober, disks)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
 
 
@@ -106,6 +111,17 @@ async def power_of(
         return BestPower(topology, helper, control, only=only, verdict=verdict)
 
     return await switches.chosen(config, automatic)
+
+
+async def disks_of(stack: AsyncExitStack, config: Config, path: Path | None) -> Disks:
+    """Who writes cards, where that is configured; a helper of our own where we are root without the unit."""
+    if not config.configured or config.files.mass_storage is None:
+        return NoDisks()
+    where = lock.directory() / "disk.sock"
+    helper = DiskHelper(where)
+    if path is not None and os.geteuid() == 0 and not await _answers(where):
+        helper = await stack.enter_async_context(disk_client.start_own(path, where))
+    return CardDisks(helper, config.files.images)
 
 
 async def _helper(stack: AsyncExitStack, path: Path | None) -> PortHelper:

@@ -23,6 +23,12 @@ def files(config: Config, slots: list[Slot]) -> BootFiles:
     return BootFiles(roots, slots, config.cluster)
 
 
+def firmware_for_cards(config: Config, slots: list[Slot]) -> BootFiles | None:
+    """What makes a Pi show its card, if that is configured."""
+    where = config.files.mass_storage
+    return BootFiles(Roots(where), slots, config.cluster) if where is not None else None
+
+
 def introduction(config: Config) -> Info:
     """Who this agent is, with a session id that is new at every start."""
     return Info(__version__, config.cluster, socket.gethostname(), secrets.token_hex(4), time.time(), ())

@@ -1,0 +1,124 @@
+"""The cards of slots: opened by terrible-disk, written by a process of their own (seams.Disks).
+
+That process gets the descriptors and nothing else; it ends with us, whatever becomes of us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import stat
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrible.model import CardNews, DiskError, HostError, Slot
+from terrible.seams import Card
+from terrible.storage import client
+from terrible.storage.client import DiskHelper
+
+APPEARS, AGAIN = 15.0, 0.5
+"""Seconds in which a card may become one that can be opened, and between two tries."""
+END = 5.0
+"""Seconds for the writer to end once its stdin is closed; it may wait for a card that is slow to answer."""
+LONGEST = 1 << 20
+"""Bytes of a line of the writer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCard:
+    """A card that is open, and its size in bytes."""
+
+    slot: str
+    fd: int
+    size: int
+
+
+class CardDisks:
+    """Writes images of one directory to cards."""
+
+    def __init__(self, helper: DiskHelper, images: Path) -> None:
+        self._helper, self._images = helper, images
+
+    def check(self, image: str) -> None:
+        """HostError where the directory has no such file; what is in it is seen when it is read."""
+        path = self._images / image
+        try:
+            if "/" in image or not image or not stat.S_ISREG(path.stat().st_mode):
+                raise HostError(f"{image!r} is no image of {self._images}")
+        except OSError as error:
+            there = ", ".join(sorted(one.name for one in self._images.glob("*"))[:10]) or "nothing"
+            raise HostError(f"{path}: {error.strerror}; there is {there}") from None
+
+    @asynccontextmanager
+    async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
+        """The card at the slot's location; BootError where one of the five locks does not hold."""
+        with await self._found(slot.name) as card:
+            yield OpenCard(slot.name, card.fd, card.seen.size)
+
+    async def _found(self, slot: str) -> client.Card:
+        """The kernel lists a disk a second or two after its device; until then there is none to open."""
+        end = asyncio.get_running_loop().time() + APPEARS
+        while True:
+            try:
+                return await self._helper.open(slot)
+            except DiskError:
+                if asyncio.get_running_loop().time() >= end:
+                    raise
+            await asyncio.sleep(AGAIN)
+
+    async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
+        """Write and verify all of them at once."""
+        places = [card for card in cards if isinstance(card, OpenCard)]
+        job = {
+            "image": str(self._images / image),
+            "cards": [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places],
+        }
+        async with _writer([card.fd for card in places]) as process:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+            async for news in _told(process):
+                yield news
+
+
+@asynccontextmanager
+async def _writer(descriptors: Sequence[int]) -> AsyncIterator[Process]:
+    command = [sys.executable, "-m", "terrible.storage.worker"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _told(process: Process) -> AsyncIterator[CardNews]:
+    """What it says of each card. What it says of the image is the reason where a card has none of its own."""
+    assert process.stdout is not None
+    while line := await process.stdout.readline():
+        said = json.loads(line)
+        match said.get("event"):
+            case "progress":
+                yield CardNews(
+                    said["slot"], said["stage"], said["done"], said["total"], said["rate"], said["left"]
+                )
+            case "card":
+                ended, why = said["outcome"], said["error"] or ""
+                yield CardNews(said["slot"], outcome=ended, error=why, touched=said["written"] > 0)
+
+
+async def _end(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(END):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
