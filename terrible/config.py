@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Collection
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Annotated, Self
@@ -180,6 +181,11 @@ class Config(_Table):
             self.slot(s.name, s.number or 0, Location(s.location), s.profile, s.watchdog, subnet)
             for s in self._spelled_out()
         ]
+
+    def only(self, names: Collection[str]) -> Config:
+        """The same cluster with these slots alone."""
+        chosen = tuple(slot for slot in self._spelled_out() if slot.name in names)
+        return self.model_copy(update={"hub": None, "ports": None, "slots": chosen})
 
     def backends(self) -> dict[str, Backend]:
         """How each slot is to be switched, by its name."""

@@ -27,7 +27,7 @@ from terrible.power.hub import HubControl
 from terrible.power.prober import HubProber, Verdicts
 from terrible.power.select import BestPower
 from terrible.power.topology import Topology
-from terrible.seams import Disks, Network, Power, Prober
+from terrible.seams import Broker, Disks, Network, Power, Prober
 from terrible.state import State
 from terrible.storage import client as disk_client
 from terrible.storage.client import DiskHelper
@@ -39,8 +39,13 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
-    """An agent on this machine's USB, power and broker."""
+async def agent(
+    config: Config,
+    path: Path | None,
+    broker: Broker | None = None,
+    cards: Callable[[DiskHelper], Disks] | None = None,
+) -> AsyncIterator[Agent]:
+    """An agent on this machine's USB and power, at its broker and with its images unless others are given."""
     info = settings.introduction(config)
     async with AsyncExitStack() as stack:
         stack.enter_context(lock.owner())
@@ -49,15 +54,19 @@ async def agent(config: Config, path: Path | None) -> AsyncIterator[Agent]:
         state = State(config.state_directory / "state.json" if config.configured else None)
         slots, network = await network_of(stack, config, path, state)
         power, prober = await _switches(stack, config, path, bus, state)
-        address, told = settings.broker_address(config), settings.discovery(config)
-        broker = MqttBroker(address, config.cluster, info.session, told)
+        broker = broker or _mqtt(config, info.session)
         shutdown = ShutdownCommand(config.shutdowns(), config.limits.shutdown)
         firmware = settings.firmware_for_cards(config, slots)
         means = Means(settings.files(config, slots), network, config.limits, firmware)
         alarms = HardwareAlarms(bus.hubs, [slot.location for slot in slots]) if slots else NoAlarms()
-        disks = await disks_of(stack, config, path)
+        disks = await disks_of(stack, config, path, cards)
         world = World(bus, power, alarms, shutdown, broker, means, prober, disks)
         yield Agent(world, slots, info, state, None if config.configured else settings.newcomers(config))
+
+
+def _mqtt(config: Config, session: str) -> MqttBroker:
+    address, told = settings.broker_address(config), settings.discovery(config)
+    return MqttBroker(address, config.cluster, session, told)
 
 
 async def network_of(
@@ -113,7 +122,12 @@ async def power_of(
     return await switches.chosen(config, automatic)
 
 
-async def disks_of(stack: AsyncExitStack, config: Config, path: Path | None) -> Disks:
+async def disks_of(
+    stack: AsyncExitStack,
+    config: Config,
+    path: Path | None,
+    cards: Callable[[DiskHelper], Disks] | None,
+) -> Disks:
     """Who writes cards, where that is configured; a helper of our own where we are root without the unit."""
     if not config.configured or config.files.mass_storage is None:
         return NoDisks()
@@ -121,7 +135,7 @@ async def disks_of(stack: AsyncExitStack, config: Config, path: Path | None) -> 
     helper = DiskHelper(where)
     if path is not None and os.geteuid() == 0 and not await _answers(where):
         helper = await stack.enter_async_context(disk_client.start_own(path, where))
-    return CardDisks(helper, config.files.images)
+    return cards(helper) if cards else CardDisks(helper, config.files.images)
 
 
 async def _helper(stack: AsyncExitStack, path: Path | None) -> PortHelper:

@@ -124,11 +124,18 @@ def flash(
     slots: Slots,
     force: Force = False,
     no_wait: NoWait = False,
+    direct: Annotated[
+        bool, typer.Option("--direct", help="On the head, without an agent; IMAGE is a path, or - for stdin.")
+    ] = False,
     broker: Broker = None,
     cluster: Cluster = None,
     config: Config = None,
 ) -> int:
     """Write an image onto the cards of slots, all at once, and verify it; what was on them is lost."""
+    if direct:
+        from terrible.cli.direct import flash as flash_directly
+
+        return flash_directly(image, slots, config, force=force)
     return _order(("flash", slots, "", force, image), no_wait, (broker, cluster, config))
 
 

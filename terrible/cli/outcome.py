@@ -10,7 +10,7 @@ _REMEDIES = {
     "expired": "set the clock of this machine and of the head right",
     "boot_failed": "terrible log {name} shows the attempt",
     "overcurrent": "see to what draws so much, then terrible release {name}",
-    "dirty_card": "see to the card, then terrible release {name}",
+    "dirty_card": "flash it again, with another card if this one is worn",
     "power_unsupported": "terrible hubs shows what can be switched",
     "power_protected": "--force cuts other nodes as well, but never what is no Pi",
     "power_shared": "name all that share it, or use --force",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import stat
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -36,6 +37,14 @@ class OpenCard:
     slot: str
     fd: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the writer gets the image: a path, or the descriptor `fd` where the name is `-`."""
+
+    name: str
+    fd: int | None = None
 
 
 class CardDisks:
@@ -74,15 +83,28 @@ class CardDisks:
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """Write and verify all of them at once."""
         places = [card for card in cards if isinstance(card, OpenCard)]
-        job = {
-            "image": str(self._images / image),
-            "cards": [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places],
-        }
-        async with _writer([card.fd for card in places]) as process:
+        source = self._source(image)
+        told = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places]
+        job = {"image": source.name, "image_fd": source.fd, "cards": told}
+        descriptors = [card.fd for card in places] + ([source.fd] if source.fd is not None else [])
+        async with _writer(descriptors) as process:
             assert process.stdin is not None
             process.stdin.write(json.dumps(job).encode() + b"\n")
             async for news in _told(process):
                 yield news
+
+    def _source(self, image: str) -> Source:
+        return Source(str(self._images / image))
+
+
+class StdinDisks(CardDisks):
+    """Writes what comes on standard input."""
+
+    def check(self, image: str) -> None:
+        """What comes is seen when it comes."""
+
+    def _source(self, image: str) -> Source:
+        return Source("-", os.dup(0))  # the writer's own standard input tells it that we are there
 
 
 @asynccontextmanager

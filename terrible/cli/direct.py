@@ -1,0 +1,121 @@
+"""`terrible flash --direct`: the agent itself for one flash, on the head, without a broker.
+
+It has the chosen slots alone and holds the agent's lock, so that no agent serves them meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rich.console import Console
+
+from terrible.cli import assemble
+from terrible.cli.board import Board
+from terrible.cli.loop import complain, run
+from terrible.cli.outcome import complaints, outcome
+from terrible.cli.screen import Screen
+from terrible.cli.target import STANDARD
+from terrible.config import Config
+from terrible.configfile import ConfigError, load
+from terrible.model import Answer, HostError, Request, UsageError
+from terrible.mqtt import payloads
+from terrible.remote.heard import Response, read
+from terrible.remote.question import Question
+from terrible.seams import Disks, News
+from terrible.slots import UnknownSlot, expand
+from terrible.storage.client import DiskHelper
+from terrible.storage.disks import CardDisks, StdinDisks
+
+SESSION = "direct"
+
+
+class OneRequest:
+    """The `Broker` of an agent that is asked for one thing, and is over when that is."""
+
+    def __init__(self, question: Question, board: Board, screen: Screen) -> None:
+        self.over = asyncio.Event()
+        self._question, self._board, self._screen = question, board, screen
+        self._topics = board.tree.topics
+        self._hear(payloads.status(True, self._topics))
+
+    def tell(self, news: News) -> None:
+        """Show it, as if it had come from a broker."""
+        for one in payloads.publications(news, self._topics, SESSION, time.time()):
+            self._hear(one)
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        """The last answer ends it."""
+        said = read(Response, payloads.response(request, answer, self._topics).payload)
+        if said is not None:
+            self._screen.show(self._question.take(said))
+        if self._question.last is not None:
+            self.over.set()
+
+    async def requests(self) -> AsyncIterator[Request]:
+        """The one."""
+        asked = self._question
+        yield Request(asked.verb, asked.slots, force=asked.force, id=asked.id, image=asked.image)
+        await asyncio.Event().wait()
+
+    async def run(self) -> None:
+        """There is nothing to keep connected to."""
+        await asyncio.Event().wait()
+
+    def _hear(self, publication: payloads.Publication) -> None:
+        self._screen.show(self._board.take(publication.topic, publication.payload))
+
+
+def flash(image: str, slots: str, path: Path | None, *, force: bool) -> int:
+    """Write the image; 0 where every card is whole."""
+    path = path or STANDARD
+    try:
+        config, names = _chosen(path, slots)
+    except HostError as error:
+        return complain(error)
+    question = Question("flash", ",".join(names), "", force, image if image == "-" else Path(image).name)
+    code = run(lambda: _flash(config, path, image, question), logging.WARNING)
+    if question.last is None:
+        return code
+    print("\n".join(outcome(question)))
+    return complain(HostError("\n".join(complaints(question)))) if question.failed else code
+
+
+def _chosen(path: Path, slots: str) -> tuple[Config, list[str]]:
+    config = load(path)
+    if config.files.mass_storage is None:
+        raise ConfigError(
+            f"{path}: files.mass_storage: the directory of the mass-storage firmware is missing"
+        )
+    try:
+        names = expand(slots, [slot.name for slot in config.named_slots()])
+    except (ValueError, UnknownSlot) as error:
+        raise UsageError(f"SLOTS: {error}") from None
+    if not names:
+        raise UsageError(f"SLOTS: {path} has no slots")
+    alone = {"net": config.net.model_copy(update={"enabled": False})}
+    return config.only(names).model_copy(update=alone), names
+
+
+async def _flash(config: Config, path: Path, image: str, question: Question) -> None:
+    board = Board(config.cluster)
+
+    def cards(helper: DiskHelper) -> Disks:
+        return (
+            StdinDisks(helper, Path()) if image == "-" else CardDisks(helper, Path(image).absolute().parent)
+        )
+
+    with Screen(Console(), board) as screen:
+        broker = OneRequest(question, board, screen)
+        async with assemble.agent(config, path, broker, cards) as agent:
+            running = asyncio.create_task(agent.run(), name="agent")
+            over = asyncio.create_task(broker.over.wait())
+            await asyncio.wait({running, over}, return_when=asyncio.FIRST_COMPLETED)
+            running.cancel()
+            over.cancel()
+            await asyncio.wait({running, over})
+            if not running.cancelled() and (failed := running.exception()):
+                raise failed
