@@ -124,8 +124,13 @@ class Layers:
 def clean(name: str) -> str | None:
     """The name without needless parts, or None for one that no layer may be asked for."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    hostile = not name.isascii() or not name.isprintable() or len(name) > _LONGEST or ".." in parts
+    hostile = not name.isascii() or not name.isprintable() or len(name) > _LONGEST or _is_hidden(parts)
     return None if hostile or not parts or name[0] == "/" or name[-1] == "/" else "/".join(parts)
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    """Whether it leads up, or to what the head keeps for itself: no boot file begins with a dot."""
+    return any(part.startswith(".") for part in parts)
 
 
 def why_absent(error: OSError) -> str | None:
