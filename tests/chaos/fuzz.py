@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 
 EXAMPLES = 200
 COUNTS = {
-    "request": 250_000,
+    "request": 200_000,
     "session": 100_000,
     "stage": 100_000,
     "describe": 100_000,
     "hub descriptor": 150_000,
-    "port status": 150_000,
+    "port status": 100_000,
     "config file": 50_000,
     "command": 50_000,
     "refusal": 50_000,
+    "partition table": 50_000,
+    "fat": 50_000,
 }
 """A million together; the codecs that take longest get fewest."""
 

@@ -1,4 +1,4 @@
-"""A real block device, where we may have one, and made heads in whose slot it sits."""
+"""A real block device, where we may have one, and made heads in whose slot it sits; stock images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from .head import SIZE, Head
+from .images import BOOKWORM_IMAGE, TRIXIE_IMAGE
 from .process import Helper
 
 NO_LOOP = os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not shutil.which("losetup")
@@ -83,3 +84,15 @@ def helper(tmp_path: Path, head: Head) -> Helper:
 @pytest.fixture
 def real_helper(tmp_path: Path, real_head: Head) -> Helper:
     return Helper(tmp_path, real_head)
+
+
+@pytest.fixture(scope="session")
+def bookworm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pi-gen makes it; nobody changes it."""
+    return BOOKWORM_IMAGE.build(tmp_path_factory.mktemp("stock") / "bookworm.img")
+
+
+@pytest.fixture(scope="session")
+def trixie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise, with cloud-init."""
+    return TRIXIE_IMAGE.build(tmp_path_factory.mktemp("stock") / "trixie.img")
