@@ -12,6 +12,7 @@ import typer
 
 from terrible import __version__
 from terrible.cli import clients
+from terrible.cli.imageapp import app as image
 from terrible.sim.faults import Kind
 
 
@@ -73,6 +74,8 @@ def check(
 
     return main(config)
 
+
+app.add_typer(image, name="image")
 
 net = typer.Typer(help="The node network: bridge, addresses, names, the way out.", no_args_is_help=True)
 app.add_typer(net, name="net")

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from terrible.storage.prepare import prepare
+
 from .head import SIZE, Head
 from .images import BOOKWORM_IMAGE, TRIXIE_IMAGE
+from .prepared import OWNER, Made, quiet
 from .process import Helper
 
 NO_LOOP = os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not shutil.which("losetup")
@@ -96,3 +99,24 @@ def bookworm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trixie(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Likewise, with cloud-init."""
     return TRIXIE_IMAGE.build(tmp_path_factory.mktemp("stock") / "trixie.img")
+
+
+@pytest.fixture(scope="session")
+def of_bookworm(bookworm: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    out = tmp_path_factory.mktemp("prepared") / "node.img"
+    prepare(bookworm, out, OWNER, None, quiet)
+    return Made(out)
+
+
+@pytest.fixture(scope="session")
+def of_trixie(trixie: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    out = tmp_path_factory.mktemp("prepared") / "node.img"
+    prepare(trixie, out, OWNER, None, quiet)
+    return Made(out)
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def made(request: pytest.FixtureRequest) -> Made:
+    found = request.getfixturevalue(f"of_{request.param}")
+    assert isinstance(found, Made)
+    return found
