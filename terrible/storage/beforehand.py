@@ -1,0 +1,82 @@
+"""An image before anything is written: what it is, how large, and with which map and digest."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from terrible.storage import beside, unpack
+from terrible.storage.bmap import LONGEST, Bmap, parse
+from terrible.storage.faults import ImageError
+from terrible.storage.partitioned import reach
+from terrible.storage.source import SECTOR, Source
+
+
+def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> Source:
+    """The image at this path, or in this descriptor; ImageError where it, its bmap or digest is none."""
+    if fd is not None:
+        start = _first(fd)
+        told = _bmap(Path(bmap)) if bmap else None
+        kind = unpack.kind_of(start)
+        return Source(fd, "the image", kind, start, told.size if told else None, False, told, digest)
+    path = Path(image)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise ImageError(f"{path}: no regular file; - reads an image from a pipe")
+    start = os.pread(fd, unpack.LONGEST_MAGIC, 0)
+    kind = unpack.kind_of(start)
+    suffix = path.suffix.removeprefix(".")
+    if suffix in unpack.MAGIC.values() and suffix != kind:
+        raise ImageError(f"{path.name} is not packed as its name says")
+    beside_it = Path(bmap) if bmap else beside.bmap_of(path)
+    told = _bmap(beside_it) if beside_it else None
+    size = _size(fd, path, kind, told)
+    return Source(fd, path.name, kind, start, size, True, told, digest or beside.digest_of(path))
+
+
+def _first(fd: int) -> bytes:
+    start = b""
+    while len(start) < unpack.LONGEST_MAGIC and (more := os.read(fd, unpack.LONGEST_MAGIC - len(start))):
+        start += more
+    return start
+
+
+def _bmap(path: Path) -> Bmap:
+    try:
+        with path.open("rb") as file:
+            return parse(file.read(LONGEST + 1))
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
+    except ImageError as error:
+        raise ImageError(f"{path.name}: {error}") from error
+
+
+def _size(fd: int, path: Path, kind: str, bmap: Bmap | None) -> int | None:
+    """What is known of the image's size; ImageError where the bmap says something else."""
+    size = os.fstat(fd).st_size if not kind else _listed(path) if kind == "xz" else None
+    if size is not None and bmap and size != bmap.size:
+        raise ImageError(f"{path.name} is of {size} bytes, its bmap of an image of {bmap.size}")
+    size = bmap.size if bmap else size
+    if size is not None and (size % SECTOR or not size):
+        raise ImageError(f"{path.name} is cut off: {size} bytes are no whole sectors")
+    if size is not None and not kind and size < (needed := reach(os.pread(fd, 2 * SECTOR, 0))):
+        raise ImageError(f"{path.name} is cut off: {size} bytes, its partitions need {needed}")
+    return size
+
+
+def _listed(path: Path) -> int | None:
+    """An xz file's index tells its image's size. One without an index is cut off."""
+    with suppress(FileNotFoundError):  # without xz the unpacking says so
+        argv = ["xz", "--robot", "--list", "--", str(path)]
+        listed = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if listed.returncode:
+            said = listed.stderr.strip().splitlines()
+            raise ImageError(f"the packed image is cut off or damaged: {said[-1] if said else path.name}")
+        return int(listed.stdout.splitlines()[-1].split("\t")[4])
+    return None
