@@ -135,7 +135,7 @@ async def disks_of(
     helper = DiskHelper(where)
     if path is not None and os.geteuid() == 0 and not await _answers(where):
         helper = await stack.enter_async_context(disk_client.start_own(path, where))
-    return cards(helper) if cards else CardDisks(helper, config.files.images)
+    return cards(helper) if cards else CardDisks(helper, config.files.images, settings.host_keys(config))
 
 
 async def _helper(stack: AsyncExitStack, path: Path | None) -> PortHelper:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from terrible.cli import assemble
+from terrible.cli import assemble, settings
 from terrible.cli.board import Board
 from terrible.cli.loop import complain, run
 from terrible.cli.outcome import complaints, outcome
@@ -104,9 +104,10 @@ async def _flash(config: Config, path: Path, image: str, question: Question) -> 
     board = Board(config.cluster)
 
     def cards(helper: DiskHelper) -> Disks:
-        return (
-            StdinDisks(helper, Path()) if image == "-" else CardDisks(helper, Path(image).absolute().parent)
-        )
+        keys = settings.host_keys(config)
+        if image == "-":
+            return StdinDisks(helper, Path(), keys)
+        return CardDisks(helper, Path(image).absolute().parent, keys)
 
     with Screen(Console(), board) as screen:
         broker = OneRequest(question, board, screen)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from terrible.cli import settings
 from terrible.cli.loop import complain
 from terrible.configfile import load
 from terrible.model import HostError
 from terrible.state import State
 from terrible.storage.hostkeys import known_hosts
-
-KEYS = "host-keys"
-"""Below the state directory."""
 
 
 def main(config: Path | None) -> int:
@@ -21,7 +19,7 @@ def main(config: Path | None) -> int:
     except HostError as error:
         return complain(error)
     subnet = State(found.state_directory / "state.json").subnet or None
-    directory = found.state_directory / KEYS
+    directory = settings.host_keys(found)
     domain = found.net.domain or f"{found.cluster}.internal"
     lines = list(known_hosts(found.named_slots(subnet), directory, domain))
     if not lines:

@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from terrible import __version__
 from terrible.cli import credentials
@@ -27,6 +28,11 @@ def firmware_for_cards(config: Config, slots: list[Slot]) -> BootFiles | None:
     """What makes a Pi show its card, if that is configured."""
     where = config.files.mass_storage
     return BootFiles(Roots(where), slots, config.cluster) if where is not None else None
+
+
+def host_keys(config: Config) -> Path:
+    """Where the slots' SSH host keys are."""
+    return config.state_directory / "host-keys"
 
 
 def introduction(config: Config) -> Info:

@@ -13,7 +13,7 @@ import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from terrible.model import CardNews, DiskError, HostError, Slot
 from terrible.seams import Card
 from terrible.storage import client
 from terrible.storage.client import DiskHelper
+from terrible.storage.keypatch import KeyPatch, patches
 
 APPEARS, AGAIN = 15.0, 0.5
 """Seconds in which a card may become one that can be opened, and between two tries."""
@@ -50,8 +51,8 @@ class Source:
 class CardDisks:
     """Writes images of one directory to cards."""
 
-    def __init__(self, helper: DiskHelper, images: Path) -> None:
-        self._helper, self._images = helper, images
+    def __init__(self, helper: DiskHelper, images: Path, keys: Path) -> None:
+        self._helper, self._images, self._keys = helper, images, keys
 
     def check(self, image: str) -> None:
         """HostError where the directory has no such file; what is in it is seen when it is read."""
@@ -83,18 +84,28 @@ class CardDisks:
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """Write and verify all of them at once."""
         places = [card for card in cards if isinstance(card, OpenCard)]
-        source = self._source(image)
-        told = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places]
-        job = {"image": source.name, "image_fd": source.fd, "cards": told}
-        descriptors = [card.fd for card in places] + ([source.fd] if source.fd is not None else [])
-        async with _writer(descriptors) as process:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(job).encode() + b"\n")
-            async for news in _told(process):
-                yield news
+        with ExitStack() as held:
+            own = await asyncio.to_thread(held.enter_context, self._patches(image, places))
+            source = self._source(image)
+            told = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places]
+            job = {
+                "image": source.name,
+                "image_fd": source.fd,
+                "cards": told,
+                "patches": [p.job for p in own],
+            }
+            descriptors = [card.fd for card in places] + [patch.fd for patch in own]
+            async with _writer(descriptors + ([source.fd] if source.fd is not None else [])) as process:
+                assert process.stdin is not None
+                process.stdin.write(json.dumps(job).encode() + b"\n")
+                async for news in _told(process):
+                    yield news
 
     def _source(self, image: str) -> Source:
         return Source(str(self._images / image))
+
+    def _patches(self, image: str, places: Sequence[OpenCard]) -> AbstractContextManager[list[KeyPatch]]:
+        return patches(self._images / image, [card.slot for card in places], self._keys)
 
 
 class StdinDisks(CardDisks):
@@ -105,6 +116,9 @@ class StdinDisks(CardDisks):
 
     def _source(self, image: str) -> Source:
         return Source("-", os.dup(0))  # the writer's own standard input tells it that we are there
+
+    def _patches(self, image: str, places: Sequence[OpenCard]) -> AbstractContextManager[list[KeyPatch]]:
+        return nullcontext([])  # where an image keeps place for keys is seen in its file only
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ state_directory = "/var/lib/terrible"
 host = "10.0.2.2"
 port = {port}
 [files]
-directory = "/boot-files"
+directory = "/boot-files"{files}
 [net]
 enabled = {network}
 [limits]
@@ -97,10 +97,10 @@ class Ear:
 
 @asynccontextmanager
 async def agent(
-    rig: Rig, broker: Mosquitto, *, slots: str = HUB, network: bool = False
+    rig: Rig, broker: Mosquitto, *, slots: str = HUB, network: bool = False, files: str = ""
 ) -> AsyncIterator[tuple[Process, Ear]]:
     """An agent in the guest. Killed with the block if it still runs then."""
-    config = CONFIG.format(port=broker.port, slots=slots, network=str(network).lower())
+    config = CONFIG.format(port=broker.port, slots=slots, network=str(network).lower(), files=files)
     await rig.head.put("/etc/terrible.toml", config.encode(), 0o644)
     async with aiomqtt.Client("127.0.0.1", broker.port) as client:
         ear = Ear(client)

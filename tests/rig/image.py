@@ -37,6 +37,7 @@ _MODULES |= {"nft_fib_inet", "nft_limit", "nft_log", "ipv6"}
 _MODULES |= {"crc32c_generic"}  # nf_tables needs it, by a name that depmod does not know
 _WHEELS = ["libusb1", "aiomqtt", "paho-mqtt", "pydantic", "pydantic-core", "uvloop"]
 _WHEELS += ["typing-extensions", "annotated-types", "typing-inspection"]
+_WHEELS += ["typer", "annotated-doc", "click", "shellingham", "rich", "markdown-it-py", "mdurl", "pygments"]
 _DIST_PACKAGES = "usr/lib/python3/dist-packages"
 
 

@@ -1,0 +1,114 @@
+"""What the agent has of it all: cards by slot, the real writer, and each slot's own host key on its card."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from terrible.model import CardNews, DiskError, HostError, Location, Slot
+from terrible.storage import client
+from terrible.storage.disks import CardDisks
+from terrible.storage.hostkeys import ensure
+from terrible.storage.messages import Seen
+
+from . import cards
+from .conftest import needs_loop
+from .prepared import Made
+
+pytestmark = needs_loop
+
+SLOTS = [
+    Slot(f"node{n}", n, Location(f"1-1.{n}"), f"02:00:00:00:00:0{n}", f"02:00:00:00:01:0{n}") for n in (1, 2)
+]
+
+
+class Opener(client.DiskHelper):
+    """In place of terrible-disk, whose five locks no loop device passes: hands over what is open already.
+
+    `late` is how often a card is not there yet.
+    """
+
+    def __init__(self, opened: Sequence[cards.Card], late: int = 0) -> None:
+        self.opened = {card.slot: card for card in opened}
+        self.late = late
+
+    async def open(self, slot: str) -> client.Card:
+        if self.late:
+            self.late -= 1
+            raise DiskError("lock 1: no disk there")
+        card = self.opened[slot]
+        seen = Seen(slot, "1-1.1", "sda", card.size, 512, "Linux", "File-Stor Gadget")
+        return client.Card(os.dup(card.fd), seen)
+
+
+async def written(disks: CardDisks, image: str, slots: Sequence[Slot]) -> dict[str, CardNews]:
+    """The last news of each card."""
+    last = {}
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(disks.open(slot)) for slot in slots]
+        async for news in disks.write(image, opened):
+            last[news.slot] = news
+    return last
+
+
+def test_each_card_holds_the_image_and_its_slots_own_host_key(made: Made, tmp_path: Path) -> None:
+    keys = tmp_path / "state" / "host-keys"
+    keys.parent.mkdir()
+    image = made.path.read_bytes()
+    with cards.blank("node1", 1 << 30) as one, cards.blank("node2", 1 << 30) as two:
+        disks = CardDisks(Opener([one, two], late=1), made.path.parent, keys)
+        last = asyncio.run(written(disks, made.path.name, SLOTS))
+        assert {slot: news.outcome for slot, news in last.items()} == {"node1": "whole", "node2": "whole"}
+        for card in (one, two):
+            mine = tmp_path / f"card-{card.slot}"
+            mine.write_bytes(card.read(0, len(image)))
+            there = Made(mine).root("/etc/ssh/ssh_host_ed25519_key")
+            assert there.rstrip(b"\n") == ensure(keys, card.slot).private.rstrip(b"\n")
+            private = tmp_path / f"key-{card.slot}"
+            private.write_bytes(there)
+            private.chmod(0o600)
+            told = subprocess.run(["ssh-keygen", "-y", "-f", private], capture_output=True, check=True).stdout
+            assert told.split()[:2] == ensure(keys, card.slot).public.split()[:2]
+            there_now = mine.read_bytes()
+            blocks = range(0, len(image), 4096)
+            differ = [n for n in blocks if there_now[n : n + 4096] != image[n : n + 4096]]
+            assert len(differ) == 1, "nothing else of the image is another"
+    assert ensure(keys, "node1") != ensure(keys, "node2")
+
+
+def test_an_image_without_a_place_for_keys_is_written_as_it_is(tmp_path: Path) -> None:
+    image = tmp_path / "plain.img"
+    image.write_bytes(hashlib.sha256(b"x").digest() * 65536)
+    with cards.blank("node1", 1 << 30) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys")
+        last = asyncio.run(written(disks, "plain.img", SLOTS[:1]))
+        assert (last["node1"].outcome, last["node1"].touched) == ("whole", True)
+        assert card.read(0, image.stat().st_size) == image.read_bytes()
+    assert not (tmp_path / "host-keys").exists()
+
+
+def test_a_card_that_is_too_small_is_told_so_and_not_touched(tmp_path: Path) -> None:
+    image = tmp_path / "large.img"
+    image.write_bytes(b"x" * (2 << 20))
+    with cards.blank("node1", 1 << 20, b"before" * 1000) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys")
+        last = asyncio.run(written(disks, "large.img", SLOTS[:1]))
+        assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
+        assert "too small" in last["node1"].error
+        assert card.read(0, 6000) == b"before" * 1000
+
+
+@pytest.mark.parametrize("image", ["", "nowhere.img", "../x.img", "/dev/null", "directory"])
+def test_only_files_of_the_directory_are_images(tmp_path: Path, image: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "directory").mkdir()
+    (tmp_path / "x.img").touch()
+    with pytest.raises(HostError):
+        CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image)
