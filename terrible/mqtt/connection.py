@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from terrible.mqtt import trouble
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Message
-from terrible.mqtt.ending import GOODBYE, in_peace, within
+from terrible.mqtt.ending import GOODBYE, in_peace, look_at, uninterrupted, within
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.reading import Reader
 
@@ -85,6 +85,7 @@ class Connection(aiomqtt.Client):
         """Connect. After a cancellation it goes on, so that its thread leaves no socket behind."""
         if self._opening is None:
             self._opening = asyncio.create_task(self.__aenter__(), name="mqtt connect")
+            self._opening.add_done_callback(look_at)
         try:
             await asyncio.shield(self._opening)
         except aiomqtt.MqttError as error:
@@ -100,12 +101,12 @@ class Connection(aiomqtt.Client):
         """
         options = SubscribeOptions(qos=qos, retainAsPublished=True)
         wanted = [(topic, options if self._is_5 else qos) for topic in filters]
-        codes = await _uninterrupted(self.subscribe(wanted))  # type: ignore[arg-type]
+        codes = await uninterrupted(self.subscribe(wanted))  # type: ignore[arg-type]
         return [topic for topic, code in zip(filters, codes, strict=True) if _refused(code)]
 
     async def ignore(self, filters: Sequence[str]) -> None:
         """End the subscriptions."""
-        await _uninterrupted(self.unsubscribe(list(filters)))
+        await uninterrupted(self.unsubscribe(list(filters)))
 
     async def send(self, publication: Publication) -> None:
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
@@ -239,8 +240,3 @@ def _said(publication: Publication) -> Properties | None:
 
 def _refused(code: int | ReasonCode) -> bool:
     return (code.value if isinstance(code, ReasonCode) else code) >= 0x80
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, Any]) -> Any:
-    """Await it in a task of its own: Python 3.11's wait_for, inside, may swallow a cancellation."""
-    return await asyncio.shield(asyncio.create_task(work))

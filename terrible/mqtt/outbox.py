@@ -18,7 +18,7 @@ Key = str | int
 QUEUED = 1000
 """Events and answers that are kept while there is no broker."""
 QUEUED_BYTES = 4 * 1024 * 1024
-"""What they may hold together: strangers choose what is answered, and 1000 large answers fill a small head."""
+"""Of these together: strangers choose what is answered, and 1000 large answers fill a small head."""
 
 
 class Outbox:

@@ -168,7 +168,7 @@ def test_large_answers_fill_no_head() -> None:
             outbox.put(event(b"%d" % number * large))
             if number % 2:
                 await outbox.take()
-        held = [*outbox._waiting.values(), *outbox._under_way.values()]  # noqa: SLF001
+        held = [*outbox._waiting.values(), *outbox._under_way.values()]
         assert sum(len(publication.payload) for publication in held) <= QUEUED_BYTES
         outbox.take_back()
         last = await drained(outbox)
