@@ -134,6 +134,8 @@ def _power_set(name: str, payload: bytes) -> Request | Refusal:
     action = _WORDS.get(payload)
     if len(payload) > LARGEST:
         return Refusal(Request("power", name), "bad_request", "power/set takes one word", "oversized")
+    if name == patterns.ALL:  # a topic is of one slot: rights at brokers and dashboards rely on that
+        return Refusal(Request("power", name), "unknown_slot", f"there is no slot {name}")
     if action is None:
         return _bad(Request("power", name), "power/set takes one of the words on, off and cycle")
     return Request("power", name, action)

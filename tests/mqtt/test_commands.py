@@ -115,6 +115,14 @@ def test_oversized_is_refused_unread() -> None:
     assert reader.refused == {"oversized": 1}
 
 
+def test_a_plain_word_is_for_one_slot() -> None:
+    """`all` is no slot's name, though in a request it stands for every one."""
+    reader = commands()
+    read = reader.read(Message(f"{BASE}/node/all/power/set", b"off"), NOW)
+    assert isinstance(read, Refusal)
+    assert (read.code, reader.refused) == ("unknown_slot", {"malformed": 1})
+
+
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
