@@ -39,6 +39,8 @@ _CONNECT = 3.0
 """Seconds for the TCP connect, which blocks a thread that the end of the process waits for."""
 _INCOMING = 1000
 """Messages kept between two turns of the loop; what a flood brings beyond is lost."""
+_FLEET = 20_000
+"""For those who only listen: a broker tells all that it retains faster than aiomqtt hands it out."""
 _quiet = logging.getLogger(f"{__name__}.paho")
 _quiet.setLevel(logging.CRITICAL)
 """paho logs every failure on its way; we log what follows from it, once."""
@@ -56,6 +58,7 @@ class Connection(aiomqtt.Client):
         identifier: str,
         will: Publication | None = None,
         protocol: ProtocolVersion = ProtocolVersion.V5,
+        incoming: int = _INCOMING,
     ) -> None:
         self.protocol = protocol
         self._is_5 = protocol is ProtocolVersion.V5
@@ -70,7 +73,7 @@ class Connection(aiomqtt.Client):
             will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will else None,
             clean_session=None if self._is_5 else True,  # paho cleans the first start of a client by itself
             keepalive=KEEPALIVE,
-            max_queued_incoming_messages=_INCOMING,
+            max_queued_incoming_messages=incoming,
             tls_params=_tls(address),
             # Small publications follow each other: Nagle would hold each back for the last one's ACK.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -202,7 +205,7 @@ def read(message: aiomqtt.Message) -> Message:
 @asynccontextmanager
 async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Connection]:
     """A connection without a last will for the length of the block, by MQTT 5 or, where that fails, 3.1.1."""
-    connection = Connection(address, identifier)
+    connection = Connection(address, identifier, incoming=_FLEET)
     try:
         try:
             await connection.open()
@@ -210,7 +213,7 @@ async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Conne
             if not (trouble.is_too_old(error) or isinstance(error, trouble.Unanswered)):
                 raise
             await connection.close()
-            connection = Connection(address, identifier, protocol=ProtocolVersion.V311)
+            connection = Connection(address, identifier, None, ProtocolVersion.V311, _FLEET)
             await connection.open()
         yield connection
     finally:

@@ -21,7 +21,9 @@ BOOT = '{"attempt": 9, "started": 9, "seconds": %s, "outcome": "up", "stages": [
 NONSENSE = [
     *(b"\xff", b"null", b"[]", b"{", b'{"phase": 7}', b"[" * 10_000, b'"' + b"a" * 10_000),
     *((BOOT % (number, "")).encode() for number in ("NaN", "-1", "1e999", '"\\ud800"')),
-    (BOOT % (1, "")).replace("[]", '[{"stage": "rom", "seconds": 1e308}]', 1).encode(),  # two add up to infinity
+    (BOOT % (1, ""))
+    .replace("[]", '[{"stage": "rom", "seconds": 1e308}]', 1)
+    .encode(),  # two add up to infinity
     *((BOOT % (1, f'{{"size": {size}, "layer": "base"}}')).encode() for size in ("-5", "1" * 400)),
     b'{"version": "\\ud800", "host": "", "session": "s1", "started": 1, "slots": []}',
     b'{"event_type": "up", "data": []}',
