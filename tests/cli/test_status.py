@@ -171,12 +171,14 @@ def test_ctrl_c_before_there_is_an_answer_is_no_success(asked: tuple[str, ...]) 
     """`terrible power off all && …` must not go on."""
 
     async def story() -> None:
-        entered = asyncio.Event()
-        frozen = await asyncio.start_server(lambda *_: entered.set(), "127.0.0.1", 0)
+        entered: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        frozen = await asyncio.start_server(lambda _, writer: entered.put_nowait(writer), "127.0.0.1", 0)
         async with frozen, terrible(frozen.sockets[0].getsockname()[1], *asked) as waiting:
-            await entered.wait()
+            writer = await entered.get()
             waiting.send_signal(signal.SIGINT)
             told = await ended(waiting)
+            writer.close()
+            await writer.wait_closed()
         assert (told.code, told.out) == (130, "")
         assert told.complaint == "terrible: interrupted before all was told; ask again\n"
 

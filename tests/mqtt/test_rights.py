@@ -325,7 +325,8 @@ def test_who_comes_to_a_large_fleet_hears_of_every_slot(tmp_path: Path) -> None:
     states = {f"{BASE}/node/node{number}/state" for number in range(2500)}
 
     async def test() -> None:
-        async with running(Guarded(tmp_path)) as broker, entered(broker, "agent") as teller:
+        broker = Guarded(tmp_path)
+        async with running(broker), entered(broker, "agent") as teller:
             for topic in sorted(states):
                 await teller.send(Publication(topic, b"x" * 6000))
             heard: set[str] = set()
