@@ -70,9 +70,11 @@ class Simulated:
 def main(demo: Demo) -> int:
     """Show it until all is up (`once`) or Ctrl-C."""
     try:
-        parse_broker_url(demo.broker or "mqtt://localhost")
+        address = parse_broker_url(demo.broker or "mqtt://localhost")
     except ValueError as error:
         return complain(UsageError(str(error)))
+    if address.password is not None:
+        return complain(UsageError("--broker: whoever else is on this machine can read a password there"))
     return run(lambda: show(demo, Console()), logging.WARNING)
 
 

@@ -16,7 +16,7 @@ from terrible.cli.loop import run
 from terrible.cli.outcome import complaints, outcome
 from terrible.cli.saying import say
 from terrible.cli.screen import Screen
-from terrible.cli.target import TOLD, NoAgent, Where, check_agent, reached
+from terrible.cli.target import TOLD, Interrupted, NoAgent, Where, check_agent, reached
 from terrible.model import HostError, UsageError
 from terrible.mqtt.topics import Kind
 from terrible.remote.heard import Response, read
@@ -29,12 +29,6 @@ ACCEPTED = 5.0
 _ASKED_WRONG = frozenset({"unknown_slot", "bad_request"})
 
 
-class Interrupted(HostError):
-    """Ctrl-C: nobody waits any more. 130 is what a shell says of a command that ended so."""
-
-    exit_code = 130
-
-
 def order(where: Where, question: Question, wait: bool) -> int:
     """Ask, and wait for the end, or without `wait` until the agent has it."""
     return run(lambda: _order(where, question, wait, Console()), logging.WARNING)
@@ -45,11 +39,15 @@ async def _order(where: Where, question: Question, wait: bool, console: Console)
         slots.check(question.slots)
     except ValueError as error:
         raise UsageError(f"SLOTS: {error}") from None
-    async with reached(where, "order") as (visit, cluster):
-        asking = _Asking(visit, cluster, question, console)
-        await asking.ask()
-        if wait and question.last is None:
-            await asking.follow()
+    try:
+        async with reached(where, "order") as (visit, cluster):
+            asking = _Asking(visit, cluster, question, console)
+            await asking.ask()
+            if wait and question.last is None:
+                await asking.follow()
+    except Interrupted:
+        if question.last is None and (wait or not question.heard):
+            raise
     if question.last is None:
         meant = ", ".join(question.meant)
         say(console, f"{question} accepted: {meant}; terrible watch shows what comes of it")
@@ -77,8 +75,8 @@ class _Asking:
         await self._visit.listen([*self._board.filters, self._answers], self._take)
         await self._visit.until(lambda: tree.said is not None, TOLD)
         check_agent(tree, self._visit.address)
-        await self._visit.send(question.publication(self._topics, time.time()))
         with self._going_on():
+            await self._visit.send(question.publication(self._topics, time.time()))
             await self._visit.until(lambda: question.heard or not tree.said, ACCEPTED)
         if not question.heard:
             check_agent(tree, self._visit.address)

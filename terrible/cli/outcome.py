@@ -23,10 +23,7 @@ def outcome(question: Question) -> list[str]:
     assert question.last is not None
     done = [name for name in question.meant if name not in question.failed and "" not in question.failed]
     lines = [f"{question} done: {', '.join(done)}"] if done else []
-    verdicts = question.last.data.get("verdicts")
-    if isinstance(verdicts, dict):
-        lines += [f"{name}: {found.get('sentence')}" for name, found in verdicts.items() if found]
-    return lines
+    return lines + [f"{name}: {sentence}" for name, sentence in question.verdicts.items()]
 
 
 def complaints(question: Question) -> list[str]:

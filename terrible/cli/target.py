@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from terrible.config import Config
 from terrible.configfile import ConfigError, load
 from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
+from terrible.mqtt.topics import is_name
 from terrible.remote.clusters import clusters
 from terrible.remote.line import Unreachable
 from terrible.remote.tree import Tree
@@ -29,6 +31,12 @@ class NoAgent(HostError):
     """The broker is there, but no agent. The message says what to do."""
 
     exit_code = 3
+
+
+class Interrupted(HostError):
+    """Ctrl-C: nobody waits any more. 130 is what a shell says of a command that ended so."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,8 @@ class Target:
 
 def target(where: Where, environment: Mapping[str, str] = os.environ) -> Target:
     """The broker to go to. UsageError where what is said, there or in a configuration, cannot be used."""
+    if where.cluster is not None and not is_name(where.cluster):
+        raise UsageError("--cluster: a name has only a-z and 0-9, and dashes between them")
     url, source = _url(where, environment)
     if url and where.cluster:
         return Target(_parsed(url, source), source, where.cluster)
@@ -86,13 +96,18 @@ async def cluster_at(visit: Visit, cluster: str | None) -> str:
 
 @asynccontextmanager
 async def reached(where: Where, name: str) -> AsyncIterator[tuple[Visit, str]]:
-    """A visit to the broker and the cluster that is meant, for the length of the block."""
+    """A visit to the broker and the cluster that is meant, for the length of the block.
+
+    Unreachable where there is none, Interrupted at Ctrl-C: a script must not take half an answer for one.
+    """
     meant = target(where)
     inside = False
     try:
         async with visiting(meant.address, name) as visit:
             inside = True
             yield visit, await cluster_at(visit, meant.cluster)
+    except asyncio.CancelledError:
+        raise Interrupted("interrupted before all was told; ask again") from None
     except Unreachable as error:
         if inside:
             raise

@@ -12,7 +12,7 @@ from terrible.cli.saying import say
 from terrible.cli.target import TOLD, Where, check_agent, reached
 from terrible.cli.waterfall import waterfall
 from terrible.model import HostError, UsageError
-from terrible.mqtt.topics import Kind
+from terrible.mqtt.topics import Kind, is_name
 from terrible.remote.heard import Boot
 from terrible.remote.tree import Tree
 
@@ -28,6 +28,8 @@ async def _log(where: Where, slot: str) -> None:
 
 
 async def _found(where: Where, slot: str) -> Boot:
+    if not is_name(slot):
+        raise UsageError("SLOT: one name, node2 say; terrible status lists them")
     async with reached(where, "log") as (visit, cluster):
         tree = Tree(cluster)
         topics = [

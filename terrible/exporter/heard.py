@@ -13,8 +13,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""Also since 1970. What is added up must be a number, or the sum is none for ever."""
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+"""Also since 1970. What is added up must be a number, and stay one, or the sum is none for ever."""
 Size = Annotated[int, Field(ge=0, lt=2**40)]
 """Bytes; a counter never falls."""
 

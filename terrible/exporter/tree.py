@@ -13,7 +13,7 @@ from terrible.exporter import reasons
 from terrible.exporter.durations import Durations, passed
 from terrible.exporter.heard import Boot, Happening, Introduction, Standing, read
 from terrible.exporter.ledger import Ledger
-from terrible.mqtt.topics import Kind, Topics
+from terrible.mqtt.topics import Kind, Topics, is_name
 
 LISTENED = (Kind.STATUS, Kind.INFO, Kind.STATE, Kind.BOOT, Kind.EVENT)
 """The kinds of topics that are understood."""
@@ -130,6 +130,7 @@ class Tree:
 
     def _cluster(self, name: str, says_something: bool) -> Cluster | None:
         """It; an empty message clears a topic, and makes no cluster."""
-        if name not in self.clusters and says_something and len(self.clusters) < MOST_CLUSTERS:
+        is_one = says_something and is_name(name)
+        if is_one and name not in self.clusters and len(self.clusters) < MOST_CLUSTERS:
             self.clusters[name] = Cluster()
         return self.clusters.get(name)

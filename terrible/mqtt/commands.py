@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import from_json
 
 from terrible import slots as patterns
@@ -33,6 +33,13 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _ID = StringConstraints(min_length=1, max_length=64, pattern=r"^[ -~]+$")
 
 
+def _are_texts(said: Any) -> Any:
+    """One complaint about a list, not one for each of its items: 25,000 held the loop up for 0.2 s."""
+    if isinstance(said, list) and not all(isinstance(one, str) for one in said):
+        raise ValueError("they are written as a text, or as a list of texts")
+    return said
+
+
 class Command(BaseModel):
     """`request/<verb>`. `slots` as people write them, or a list of such; only `status` may omit it.
 
@@ -43,7 +50,7 @@ class Command(BaseModel):
 
     v: Literal[1] = 1
     id: Annotated[str, _ID]
-    slots: str | list[str] = ""
+    slots: Annotated[str | list[str], BeforeValidator(_are_texts)] = ""
     action: Literal["", "on", "off", "cycle"] = ""
     force: bool = False
     image: str = ""
@@ -127,6 +134,8 @@ def _power_set(name: str, payload: bytes) -> Request | Refusal:
     action = _WORDS.get(payload)
     if len(payload) > LARGEST:
         return Refusal(Request("power", name), "bad_request", "power/set takes one word", "oversized")
+    if name == patterns.ALL:  # a topic is of one slot: rights at brokers and dashboards rely on that
+        return Refusal(Request("power", name), "unknown_slot", f"there is no slot {name}")
     if action is None:
         return _bad(Request("power", name), "power/set takes one of the words on, off and cycle")
     return Request("power", name, action)
@@ -140,6 +149,8 @@ def _request(verb: str, payload: bytes, now: float, *, remote: bool) -> Request 
         asked = from_json(payload)
     except ValueError as error:
         return _bad(unread, f"not JSON: {error}")
+    if isinstance(asked, dict) and len(asked) > len(Command.model_fields):  # thousands are as many faults
+        return _bad(Request(verb, "", id=_id_of(asked)), "it has fields that no request has")
     try:
         command = Command.model_validate(asked)
     except ValidationError as error:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from terrible.mqtt import trouble
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Message
-from terrible.mqtt.ending import GOODBYE, in_peace, within
+from terrible.mqtt.ending import GOODBYE, in_peace, look_at, uninterrupted, within
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.reading import Reader
 
@@ -39,6 +39,8 @@ _CONNECT = 3.0
 """Seconds for the TCP connect, which blocks a thread that the end of the process waits for."""
 _INCOMING = 1000
 """Messages kept between two turns of the loop; what a flood brings beyond is lost."""
+_FLEET = 20_000
+"""For those who only listen: a broker tells all that it retains faster than aiomqtt hands it out."""
 _quiet = logging.getLogger(f"{__name__}.paho")
 _quiet.setLevel(logging.CRITICAL)
 """paho logs every failure on its way; we log what follows from it, once."""
@@ -56,6 +58,7 @@ class Connection(aiomqtt.Client):
         identifier: str,
         will: Publication | None = None,
         protocol: ProtocolVersion = ProtocolVersion.V5,
+        incoming: int = _INCOMING,
     ) -> None:
         self.protocol = protocol
         self._is_5 = protocol is ProtocolVersion.V5
@@ -70,7 +73,7 @@ class Connection(aiomqtt.Client):
             will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain) if will else None,
             clean_session=None if self._is_5 else True,  # paho cleans the first start of a client by itself
             keepalive=KEEPALIVE,
-            max_queued_incoming_messages=_INCOMING,
+            max_queued_incoming_messages=incoming,
             tls_params=_tls(address),
             # Small publications follow each other: Nagle would hold each back for the last one's ACK.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
@@ -85,6 +88,7 @@ class Connection(aiomqtt.Client):
         """Connect. After a cancellation it goes on, so that its thread leaves no socket behind."""
         if self._opening is None:
             self._opening = asyncio.create_task(self.__aenter__(), name="mqtt connect")
+            self._opening.add_done_callback(look_at)
         try:
             await asyncio.shield(self._opening)
         except aiomqtt.MqttError as error:
@@ -100,12 +104,12 @@ class Connection(aiomqtt.Client):
         """
         options = SubscribeOptions(qos=qos, retainAsPublished=True)
         wanted = [(topic, options if self._is_5 else qos) for topic in filters]
-        codes = await _uninterrupted(self.subscribe(wanted))  # type: ignore[arg-type]
+        codes = await uninterrupted(self.subscribe(wanted))  # type: ignore[arg-type]
         return [topic for topic, code in zip(filters, codes, strict=True) if _refused(code)]
 
     async def ignore(self, filters: Sequence[str]) -> None:
         """End the subscriptions."""
-        await _uninterrupted(self.unsubscribe(list(filters)))
+        await uninterrupted(self.unsubscribe(list(filters)))
 
     async def send(self, publication: Publication) -> None:
         """Publish; return when the broker has it, or for QoS 0 when it is on the wire."""
@@ -201,7 +205,7 @@ def read(message: aiomqtt.Message) -> Message:
 @asynccontextmanager
 async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Connection]:
     """A connection without a last will for the length of the block, by MQTT 5 or, where that fails, 3.1.1."""
-    connection = Connection(address, identifier)
+    connection = Connection(address, identifier, incoming=_FLEET)
     try:
         try:
             await connection.open()
@@ -209,7 +213,7 @@ async def opened(address: BrokerAddress, identifier: str) -> AsyncIterator[Conne
             if not (trouble.is_too_old(error) or isinstance(error, trouble.Unanswered)):
                 raise
             await connection.close()
-            connection = Connection(address, identifier, protocol=ProtocolVersion.V311)
+            connection = Connection(address, identifier, None, ProtocolVersion.V311, _FLEET)
             await connection.open()
         yield connection
     finally:
@@ -239,8 +243,3 @@ def _said(publication: Publication) -> Properties | None:
 
 def _refused(code: int | ReasonCode) -> bool:
     return (code.value if isinstance(code, ReasonCode) else code) >= 0x80
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, Any]) -> Any:
-    """Await it in a task of its own: Python 3.11's wait_for, inside, may swallow a cancellation."""
-    return await asyncio.shield(asyncio.create_task(work))

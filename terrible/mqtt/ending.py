@@ -46,8 +46,20 @@ async def end(task: asyncio.Task[None]) -> None:
     """Cancel it and wait for its end, however it ends."""
     task.cancel()
     await asyncio.wait([task])
+    look_at(task)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, Any]) -> Any:
+    """Await it in a task of its own: Python 3.11's wait_for, inside, may swallow a cancellation."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(look_at)
+    return await asyncio.shield(task)
+
+
+def look_at(task: asyncio.Task[Any]) -> None:
+    """Asyncio logs an error that nobody has looked at, as where whoever waited for it was stopped."""
     if not task.cancelled():
-        task.exception()  # asyncio logs an error that nobody has looked at
+        task.exception()
 
 
 async def _as_far_as_possible(work: Coroutine[Any, Any, None]) -> None:

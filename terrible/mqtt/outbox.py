@@ -17,6 +17,8 @@ Key = str | int
 """A topic where only the latest counts, a serial number where each does."""
 QUEUED = 1000
 """Events and answers that are kept while there is no broker."""
+QUEUED_BYTES = 4 * 1024 * 1024
+"""Of these together: strangers choose what is answered, and 1000 large answers fill a small head."""
 
 
 class Outbox:
@@ -29,6 +31,7 @@ class Outbox:
         self._summary = topics.of(Kind.SUMMARY)
         self._serial = count()
         self._queue: deque[int] = deque()
+        self._queued_bytes = 0
         self._waiting: OrderedDict[Key, Publication] = OrderedDict()
         self._under_way: dict[Key, Publication] = {}
         self._filled = asyncio.Event()
@@ -62,6 +65,7 @@ class Outbox:
             del self._under_way[key]
             if isinstance(key, int):
                 self._queue.remove(key)
+                self._queued_bytes -= len(publication.payload)
 
     def take_back(self) -> None:
         """The connection ended: what was under way waits again, unless something newer does."""
@@ -100,8 +104,11 @@ class Outbox:
         key = next(self._serial)
         self._queue.append(key)
         self._waiting[key] = publication
-        if len(self._queue) > QUEUED:
-            oldest = self._queue.popleft()
-            self._waiting.pop(oldest, None)
-            self._under_way.pop(oldest, None)
-            self.dropped += 1
+        self._queued_bytes += len(publication.payload)
+        while len(self._queue) > QUEUED or (self._queued_bytes > QUEUED_BYTES and len(self._queue) > 1):
+            self._drop(self._queue.popleft())
+
+    def _drop(self, key: int) -> None:
+        dropped = self._waiting.pop(key, None) or self._under_way.pop(key)
+        self._queued_bytes -= len(dropped.payload)
+        self.dropped += 1

@@ -80,11 +80,9 @@ def publications(news: News, topics: Topics, session: str, now: float) -> tuple[
             return (Publication(topics.of(Kind.INFO), _json(_introduction(news))),)
 
 
-def as_told(news: Report | Transcript, session: str) -> dict[str, Any]:
-    """What is published of it, as plain values."""
-    shape = _state(news, session) if isinstance(news, Report) else news
-    told: dict[str, Any] = json.loads(_json(shape))
-    return told
+def as_told(news: Report | Transcript, session: str) -> bytes:
+    """What is published of it."""
+    return _json(_state(news, session) if isinstance(news, Report) else news)
 
 
 def summary(total: int, reports: Collection[Report], topics: Topics) -> Publication:

@@ -44,6 +44,11 @@ COMMANDS = (Kind.POWER_SET, Kind.REQUEST, Kind.REMOTE)
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 
 
+def is_name(text: str) -> bool:
+    """Whether it may be a part of a topic: no wildcard, no further part, nothing that a terminal obeys."""
+    return _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """The topics of one cluster."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrible.mqtt.topics import Kind, Topics
+from terrible.mqtt.topics import Kind, Topics, is_name
 from terrible.remote.visit import Visit
 
 EVERY = Topics("+").every(Kind.STATUS)
@@ -14,7 +14,7 @@ async def clusters(visit: Visit) -> dict[str, bool]:
 
     def take(topic: str, payload: bytes) -> None:
         parts = topic.split("/")
-        if len(parts) == 3 and payload:
+        if len(parts) == 3 and is_name(parts[1]) and payload:
             found[parts[1]] = payload == b"online"
 
     await visit.listen([EVERY], take)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind, Topics
+from terrible.remote.fields import printable
 from terrible.remote.heard import Response, Trouble
 
 GOOD_FOR = 30
@@ -41,8 +42,14 @@ class Question:
         """What went wrong, by slot; under no name where the whole was refused."""
         if self.last is None or self.last.error is None:
             return {}
-        each = {name: _trouble(said) for name, said in _table(self.last.data.get("failed")).items()}
-        return each or {"": self.last.error}
+        failed = _table(self.last.data.get("failed"))
+        return {_text(name): _trouble(said) for name, said in failed.items()} or {"": self.last.error}
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """What a probe has found, a sentence for each slot that it has probed."""
+        found = _table(self.last.data.get("verdicts")) if self.last is not None else {}
+        return {_text(name): _text(_table(said).get("sentence", "")) for name, said in found.items() if said}
 
     def publication(self, topics: Topics, now: float) -> Publication:
         """What asks it at this Unix time."""
@@ -60,7 +67,8 @@ class Question:
         match answer.status:
             case "accepted":
                 self._accepted = True
-                self.meant = tuple(str(name) for name in answer.data.get("slots", ()))
+                slots = answer.data.get("slots")
+                self.meant = tuple(_text(name) for name in slots) if isinstance(slots, list) else ()
             case "progress":
                 return _ended(answer)
             case "done" | "error":
@@ -69,10 +77,15 @@ class Question:
 
 
 def _ended(answer: Response) -> str:
-    name, left = answer.data.get("slot", ""), answer.data.get("left", 0)
+    name, left = _text(answer.data.get("slot", "")), _text(answer.data.get("left", 0))
     failed = _trouble(answer.data.get("error")).message
     how = f"failed: {failed}" if failed else "done"
-    return f"{name}: {how}" + (f" ({left} left)" if left else "")
+    return f"{name}: {how}" + (f" ({left} left)" if left != "0" else "")
+
+
+def _text(said: object) -> str:
+    """`data` has no shape of its own, so that whatever is said there may turn up here."""
+    return printable(str(said))
 
 
 def _table(said: object) -> dict[str, object]:
@@ -81,4 +94,4 @@ def _table(said: object) -> dict[str, object]:
 
 def _trouble(said: object) -> Trouble:
     table = _table(said)
-    return Trouble(str(table.get("code", "")), str(table.get("message", "")))
+    return Trouble(_text(table.get("code", "")), _text(table.get("message", "")))

@@ -166,6 +166,49 @@ def test_events_are_printed_as_they_come(tmp_path: Path) -> None:
     brokers.run(story())
 
 
+@pytest.mark.parametrize("asked", [("power", "off", "node1"), ("status",), ("log", "node1")], ids=" ".join)
+def test_ctrl_c_before_there_is_an_answer_is_no_success(asked: tuple[str, ...]) -> None:
+    """`terrible power off all && …` must not go on."""
+
+    async def story() -> None:
+        entered: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        frozen = await asyncio.start_server(lambda _, writer: entered.put_nowait(writer), "127.0.0.1", 0)
+        async with frozen, terrible(frozen.sockets[0].getsockname()[1], *asked) as waiting:
+            writer = await entered.get()
+            waiting.send_signal(signal.SIGINT)
+            told = await ended(waiting)
+            writer.close()
+            await writer.wait_closed()
+        assert (told.code, told.out) == (130, "")
+        assert told.complaint == "terrible: interrupted before all was told; ask again\n"
+
+    brokers.run(story())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("status", "-c", "#"), ("status", "-c", "a/b"), ("power", "on", "all", "-c", "+"), ("log", "#"),
+     ("log", "a\x1b[2J"), ("watch", "-c", "")],
+)  # fmt: skip
+def test_what_cannot_be_a_part_of_a_topic_is_a_usage_error(asked: tuple[str, ...]) -> None:
+    async def story() -> None:
+        told = await ran(1, *asked)
+        assert told.code == 2
+        assert "name" in told.complaint
+
+    brokers.run(story())
+
+
+def test_a_cluster_whose_name_rules_terminals_is_none(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with head(tmp_path) as broker:
+            await said(broker.port, "terrible/ra\u202eck/status", "online")
+            told = await ran(broker.port, "status")
+        assert told.code == 0
+
+    brokers.run(story())
+
+
 def test_who_has_read_enough_ends_it_without_a_word(tmp_path: Path) -> None:
     async def story() -> None:
         async with head(tmp_path) as broker:

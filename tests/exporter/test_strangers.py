@@ -21,6 +21,9 @@ BOOT = '{"attempt": 9, "started": 9, "seconds": %s, "outcome": "up", "stages": [
 NONSENSE = [
     *(b"\xff", b"null", b"[]", b"{", b'{"phase": 7}', b"[" * 10_000, b'"' + b"a" * 10_000),
     *((BOOT % (number, "")).encode() for number in ("NaN", "-1", "1e999", '"\\ud800"')),
+    (BOOT % (1, ""))
+    .replace("[]", '[{"stage": "rom", "seconds": 1e308}]', 1)
+    .encode(),  # two add up to infinity
     *((BOOT % (1, f'{{"size": {size}, "layer": "base"}}')).encode() for size in ("-5", "1" * 400)),
     b'{"version": "\\ud800", "host": "", "session": "s1", "started": 1, "slots": []}',
     b'{"event_type": "up", "data": []}',
@@ -62,6 +65,13 @@ def test_names_without_end_do_not_fill_the_exporter(monkeypatch: pytest.MonkeyPa
         tree.take(f"terrible/c{number}/status", b"online")
     assert len(tree.clusters) == 3
     assert len(tree.clusters[CLUSTER].nodes) == 5
+
+
+def test_what_is_no_name_is_no_cluster() -> None:
+    tree, _ = started()
+    for name in ("two\nlines", "\x1b[2J", "Rack", "a b", ""):
+        tree.take(f"terrible/{name}/status", b"online")
+    assert set(tree.clusters) == {CLUSTER}
 
 
 def test_a_phase_of_a_later_agent_is_none_of_ours() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from terrible.mqtt.outbox import QUEUED, Outbox
+from terrible.mqtt.outbox import QUEUED, QUEUED_BYTES, Outbox
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Topics
 
@@ -155,5 +155,25 @@ def test_the_queue_is_bounded_and_the_oldest_go() -> None:
         outbox.take_back()
         assert (len(outbox), outbox.dropped) == (QUEUED, 6)
         assert (await outbox.take())[1] == event(b"6")
+
+    run(test())
+
+
+def test_large_answers_fill_no_head() -> None:
+    """Half of them under way, as where a broker takes them and confirms nothing."""
+
+    async def test() -> None:
+        large, outbox = QUEUED_BYTES // 4, filled()
+        for number in range(20):
+            outbox.put(event(b"%d" % number * large))
+            if number % 2:
+                await outbox.take()
+        held = [*outbox._waiting.values(), *outbox._under_way.values()]
+        assert sum(len(publication.payload) for publication in held) <= QUEUED_BYTES
+        outbox.take_back()
+        last = await drained(outbox)
+        assert last[-1] == event(b"19" * large)
+        outbox.put(event(b"9" * large))
+        assert len(outbox) == 1, "what was confirmed counts no more"
 
     run(test())

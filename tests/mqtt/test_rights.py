@@ -26,9 +26,10 @@ from terrible.mqtt.connection import Connection
 from terrible.mqtt.homeassistant import Discovery
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind, Topics
+from terrible.remote.line import Line
 
 from .agent import ALL_UP, WHOLE, Agent, agent, holds, tree
-from .brokers import Observer, Wire, observing, run, running, until
+from .brokers import Observer, Wire, observing, run, running, stopped, until
 from .examples import BASE, CLUSTER, SLOTS, progress, transcript
 from .shipped import Guarded, password
 
@@ -38,7 +39,9 @@ protocols = pytest.mark.parametrize("protocol", [V311, V5], ids=["3.1.1", "5"])
 
 def commands() -> list[tuple[str, bytes]]:
     """One of everything that could switch something, or look as if it had been answered."""
-    words = [(f"{BASE}/node/{name}/power/set", word) for name in ("node1", "all") for word in (b"on", b"off")]
+    words = [
+        (f"{BASE}/node/{name}/power/set", word) for name in ("node1", "node2") for word in (b"on", b"off")
+    ]
     asked = {"slots": "all", "force": True, "expires": time.time() + 60}
     requests = [
         (f"{BASE}/{way}/{verb}", json.dumps({"id": f"{way} {verb}", **asked, **more}).encode())
@@ -317,3 +320,27 @@ def test_an_agent_does_not_say_what_would_have_it_thrown_out(
 
     run(test())
     assert caplog.text.count("the broker refuses what we publish (Packet too large, near") == 1
+
+
+def test_who_comes_to_a_large_fleet_hears_of_every_slot(tmp_path: Path) -> None:
+    """Mosquitto drops what waits beyond 1000 messages by itself, and so do we; it never came."""
+    states = {f"{BASE}/node/node{number}/state" for number in range(2500)}
+
+    async def test() -> None:
+        broker = Guarded(tmp_path)
+        async with running(broker), entered(broker, "agent") as teller:
+            for topic in sorted(states):
+                await teller.send(Publication(topic, b"x" * 6000))
+            heard: set[str] = set()
+            line = Line(
+                broker.address("viewer"),
+                "fleet",
+                [f"{BASE}/node/+/state"],
+                lambda topic, payload, retained: heard.add(topic),
+                lambda: None,
+            )
+            listening = asyncio.create_task(line.run())
+            await until(lambda: heard == states, limit=20, why="every slot has been heard of")
+            await stopped(listening)
+
+    run(test())

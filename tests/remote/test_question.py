@@ -79,8 +79,26 @@ def test_answers_to_others_are_not_its_own() -> None:
     assert (question.heard, question.last) == (False, None)
 
 
+def test_what_nodes_and_strangers_say_cannot_move_a_cursor() -> None:
+    """A diagnosis has the names of files that a node asked for; whoever may answer may say anything."""
+    evil, seen = "\x1b[2J\x07", "\ufffd[2J\ufffd"
+    question = Question("probe", "all")
+    answer(question, "accepted", {"slots": [evil]})
+    trouble = {"code": evil, "message": evil}
+    assert answer(question, "progress", {"slot": evil, "left": evil}) == f"{seen}: done ({seen} left)"
+    assert answer(question, "progress", {"slot": "a", "left": 0, "error": trouble}) == f"a: failed: {seen}"
+    answer(question, "error", {"failed": {evil: trouble}, "verdicts": {evil: {"sentence": evil}}}, "c", "m")
+    assert (question.meant, question.verdicts) == ((seen,), {seen: seen})
+    assert question.failed == {seen: Trouble(seen, seen)}
+
+
 def test_nonsense_in_an_answer_is_no_error_of_ours() -> None:
     question = Question("boot", "all")
+    for slots in (7, None, {"node1": 1}, "node1"):
+        answer(question, "accepted", {"slots": slots})
+        assert question.meant == ()
+    answer(question, "error", {"verdicts": {"node1": 7, "node2": None}}, "c", "m")
+    assert question.verdicts == {"node1": ""}
     question.take(Response(question.id, False, "progress", {"error": 7}, None))
     question.take(Response(question.id, False, "error", {"failed": {"node1": 7}}, Trouble("c", "m")))
     assert question.failed == {"node1": Trouble("", "")}
