@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from terrible.model import (
     BootError,
@@ -77,7 +78,11 @@ class Attempt:
         self._standing.say(phase, self._problem, attempt=self.transcript.attempt)
 
     def restarted(self) -> int:
-        """The ROM came back; returns how often it did in this attempt."""
+        """The ROM came back; returns how often it did in this attempt.
+
+        A system's first boot ends with a restart: with the same words it would begin it anew.
+        """
+        self.slot = replace(self.slot, first_boot="")
         self.transcript.restarts += 1
         return self.transcript.restarts
 

@@ -44,6 +44,8 @@ class Job:
         self._awaited = set(slots)
         self._places: dict[str, Place] = {}
         self._complete = asyncio.Event()
+        self.first_boot = ""
+        """The words of the image's first boot, once it is written."""
 
     def without(self, name: str) -> None:
         """Nobody need wait for the card of this slot: it is open, or will not come."""
@@ -71,6 +73,7 @@ class Job:
 
     async def _write(self) -> None:
         cards = [place.card for place in self._places.values()]
+        self.first_boot = await self._disks.first_boot(self.image)
         for name, place in self._places.items():
             place.tell(CardNews(name, "preparing"))  # it may be touched from now on
         async for news in self._disks.write(self.image, cards):
@@ -116,7 +119,7 @@ class Flashing:
             ended(error.problem)
         else:
             self._state.set_latch(self._slot.name, None)
-            self._state.set_first_boot(self._slot.name, True)
+            self._state.set_first_boot(self._slot.name, job.first_boot)
             self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
             ended(None)
         finally:

@@ -152,6 +152,7 @@ class Slot:
 
     `mac` is the gadget's own address, `host_mac` that of the head's end of the same link. With `watchdog`
     a node that does not answer is power-cycled. `gadget` is the kernel module that makes its network.
+    `first_boot` are the words that its command line gets for the first boot of a card just written.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Slot:
     profile: str = ""
     watchdog: bool = False
     gadget: str = "g_ether"
+    first_boot: str = ""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 from terrible import policy
 from terrible.attempt import Attempt
@@ -195,7 +196,8 @@ class Pursuit:
 
     async def _attempt(self) -> Device | None:
         """Boot once; None where that failed, after doing what the policy says about it."""
-        attempt = Attempt(self._slot, self.standing.next_attempt(), self.standing, self._complained)
+        slot = replace(self._slot, first_boot=self._state.first_boot(self._slot.name) or "")
+        attempt = Attempt(slot, self.standing.next_attempt(), self.standing, self._complained)
         try:
             device = await self._boot(attempt)
         except DeviceLeft as error:
@@ -219,7 +221,7 @@ class Pursuit:
     async def _boot(self, attempt: Attempt) -> Device:
         self._due = attempt.due
         try:
-            first = self._state.first_boot(self._slot.name)
+            first = self._state.first_boot(self._slot.name) is not None
             device = await boot(self.port, self._means.for_first_boot if first else self._means, attempt)
             await attempt.hashed()
         finally:
@@ -236,7 +238,7 @@ class Pursuit:
         else:
             self.standing.say(outcome, addresses=attempt.addresses, power=True)
             if outcome is Phase.UP:
-                self._state.set_first_boot(self._slot.name, False)
+                self._state.set_first_boot(self._slot.name, None)
         self.standing.attempted(attempt.closed(str(outcome or device.stage)))
         self._ended(None)
 

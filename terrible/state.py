@@ -32,7 +32,7 @@ class State:
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
         self._verdicts = _table(held.get("verdicts"), dict)
-        self._first_boots = {name for name in held.get("first_boots", []) if isinstance(name, str)}
+        self._first_boots = _table(held.get("first_boots"), str)
         self._subnet = str(held.get("subnet", ""))
 
     # -- wishes: what people want ---------------------------------------------------------------------
@@ -78,14 +78,15 @@ class State:
 
     # -- cards: what a flash has left to do ------------------------------------------------------------
 
-    def first_boot(self, name: str) -> bool:
-        """Whether the card of this slot was written and has not booted since."""
-        return name in self._first_boots
+    def first_boot(self, name: str) -> str | None:
+        """The words that the next command line gets, where its card has not booted since it was written."""
+        return self._first_boots.get(name)
 
-    def set_first_boot(self, name: str, pending: bool) -> None:
-        """Its card was written, or has booted."""
-        if pending != self.first_boot(name):
-            self._first_boots ^= {name}
+    def set_first_boot(self, name: str, words: str | None) -> None:
+        """Its card was written with an image of these words, or None: it has booted."""
+        if words != self.first_boot(name):
+            self._first_boots = {one: w for one, w in self._first_boots.items() if one != name}
+            self._first_boots |= {} if words is None else {name: words}
             self._write()
 
     # -- the network ----------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ class State:
     def _held(self) -> dict[str, Any]:
         held: dict[str, Any] = {"v": 1, "off": sorted(self._off)}
         if self._first_boots:
-            held["first_boots"] = sorted(self._first_boots)
+            held["first_boots"] = self._first_boots
         if self._latches:
             held["latches"] = self._latches
         if self._verdicts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,3 +249,35 @@ def test_the_first_boot_after_a_flash_may_take_long_and_the_next_may_not(base: P
         assert not State(tmp_path / "state.json").first_boot("node1")
 
     clock.run(story())
+
+
+def test_the_first_boots_words_are_served_until_the_node_has_started_over_or_is_up(base: Path) -> None:
+    """Raspberry Pi OS grows its card in its first boot and restarts: the same words would begin that anew."""
+
+    async def story() -> None:
+        (base / "cmdline.txt.template").write_text("root=/dev/mmcblk0p2 ${first_boot} host=${name}\n")
+        words = b"init=/usr/lib/raspberrypi-sys-mods/firstboot"
+        plain = b"root=/dev/mmcblk0p2  host=node1\n"
+        first = plain.replace(b"  ", b" " + words + b" ")
+        pi = Pi()
+        async with cluster(base, [pi]) as rig:
+            await rig.until(Phase.UP)
+            assert pi.read["cmdline.txt"] == digest(plain)
+            assert (await flashed(rig, "node1"))[-1].status == "done"
+            await rig.broker.until(lambda: pi.read.get("cmdline.txt") == digest(first))
+            await rig.until(Phase.STARTING)
+            port = rig.cluster.ports[rig.slots[0].location]
+            await port.stop()  # it starts over by itself
+            port.start()
+            await rig.until(Phase.UP)
+            assert pi.read["cmdline.txt"] == digest(plain)
+            rig.broker.ask("power", "node1", "cycle", number="2")
+            await rig.until(Phase.STARTING)
+            await rig.until(Phase.UP)
+            assert pi.read["cmdline.txt"] == digest(plain)
+
+    clock.run(story())
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

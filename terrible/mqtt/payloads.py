@@ -133,7 +133,10 @@ def _state(report: Report, session: str) -> State:
 
 
 def _introduction(info: Info) -> Introduction:
-    seats = tuple(Seat(**_fields(slot)) for slot in info.slots)
+    shown = Seat.__dataclass_fields__
+    seats = tuple(
+        Seat(**{name: value for name, value in _fields(slot).items() if name in shown}) for slot in info.slots
+    )
     return Introduction(**{**_fields(info), "slots": seats})
 
 

@@ -41,6 +41,10 @@ class SimDisks:
         if image not in self._images:
             raise HostError(f"there is no image {image!r}; there are {', '.join(self._images) or 'none'}")
 
+    async def first_boot(self, image: str) -> str:
+        """As Raspberry Pi OS has it."""
+        return "init=/usr/lib/raspberrypi-sys-mods/firstboot"
+
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[SimCard]:
         """The card, if the Pi shows it."""

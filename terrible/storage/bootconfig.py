@@ -52,7 +52,7 @@ def template(cmdline: Cmdline, root: str) -> str:
     ]
     if cmdline.root is None:
         words.append(f"root={root}")
-    return " ".join([*words, GADGET_WORDS]) + "\n"
+    return " ".join([*words, "${first_boot}", GADGET_WORDS]) + "\n"
 
 
 def plain(cmdline: Cmdline) -> str:

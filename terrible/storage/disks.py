@@ -21,6 +21,7 @@ from terrible.model import CardNews, DiskError, HostError, Slot
 from terrible.seams import Card
 from terrible.storage import client
 from terrible.storage.client import DiskHelper
+from terrible.storage.facts import known
 from terrible.storage.keypatch import KeyPatch, patches
 
 APPEARS, AGAIN = 15.0, 0.5
@@ -63,6 +64,11 @@ class CardDisks:
         except OSError as error:
             there = ", ".join(sorted(one.name for one in self._images.glob("*"))[:10]) or "nothing"
             raise HostError(f"{path}: {error.strerror}; there is {there}") from None
+
+    async def first_boot(self, image: str) -> str:
+        """None for a prepared image, which has a service of its own, and for what is no Pi's."""
+        facts = await asyncio.to_thread(known, self._images / image, self._keys.parent)
+        return " ".join(facts.cmdline.first_boot) if facts else ""
 
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
@@ -113,6 +119,10 @@ class StdinDisks(CardDisks):
 
     def check(self, image: str) -> None:
         """What comes is seen when it comes."""
+
+    async def first_boot(self, image: str) -> str:
+        """Not known: it cannot be read twice."""
+        return ""
 
     def _source(self, image: str) -> Source:
         return Source("-", os.dup(0))  # the writer's own standard input tells it that we are there

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from terrible.model import HostError
@@ -13,10 +15,12 @@ from terrible.storage import models
 from terrible.storage.bootconfig import Cmdline, read_cmdline
 from terrible.storage.extfs import ExtFs
 from terrible.storage.fat import File, Volume
-from terrible.storage.image import Image
+from terrible.storage.image import Image, opened
 from terrible.storage.owner import Init
 from terrible.storage.partitions import BadImage
 from terrible.storage.versions import Version, version_of
+
+log = logging.getLogger(__name__)
 
 MARK = "terrible.json"
 """In the boot partition of an image that `terrible image prepare` has made: how."""
@@ -40,6 +44,16 @@ class Facts:
     why_no_os: str = ""
     mark: dict[str, Any] | None = None
     names: frozenset[str] = field(default_factory=frozenset, repr=False)
+
+
+def known(path: Path, spill: Path) -> Facts | None:
+    """The facts of an image that is about to be written, None where it is no Pi's: that is written, too."""
+    try:
+        with opened(path, spill, whole=False) as image:
+            return facts_of(image)
+    except (HostError, OSError) as error:
+        log.info("%s: %s", path.name, error)
+        return None
 
 
 def facts_of(image: Image) -> Facts:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.model import HostError
 from terrible.storage import hostkeys, nodefiles
-from terrible.storage.facts import facts_of
-from terrible.storage.image import opened
-
-log = logging.getLogger(__name__)
+from terrible.storage.facts import known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +47,8 @@ def patches(image: Path, slots: Sequence[str], keys: Path) -> Iterator[list[KeyP
 
 
 def _place(image: Path, spill: Path) -> int | None:
-    """The byte at which the image keeps place for a key. What is wrong with it is the writer's to find."""
-    try:
-        with opened(image, spill, whole=False) as read:
-            mark = facts_of(read).mark or {}
-        offset = (mark.get("host_key") or {}).get("offset")
-        return offset if isinstance(offset, int) and offset > 0 else None
-    except (HostError, OSError) as error:
-        log.info("%s: no place for host keys: %s", image.name, error)
-        return None
+    """The byte at which the image keeps place for a key."""
+    facts = known(image, spill)
+    key = (facts.mark or {}).get("host_key") if facts else None
+    offset = key.get("offset") if isinstance(key, dict) else None
+    return offset if isinstance(offset, int) and offset > 0 else None

@@ -14,7 +14,18 @@ from pathlib import Path
 from terrible.model import BootError, Code, Slot
 
 SUFFIX = ".template"
-VARIABLES = ("name", "number", "location", "mac", "host_mac", "address", "cluster", "profile", "gadget")
+VARIABLES = (
+    "name",
+    "number",
+    "location",
+    "mac",
+    "host_mac",
+    "address",
+    "cluster",
+    "profile",
+    "gadget",
+    "first_boot",
+)
 _LARGEST = 64 * 1024
 """Templates are rendered on the loop and are lines of text; a larger one is a mistake."""
 

@@ -40,7 +40,7 @@ def test_the_template_is_what_the_first_cluster_was_told_to_write() -> None:
     slot = Slot("node2", 2, Location("1-1.2"), mac="02:54:43:00:00:02", host_mac="02:54:43:01:00:02")
     text = template(read_cmdline(TRIXIE), "/dev/mmcblk0p2")
     assert render(text.encode(), slot, "lab", "base").decode() == (
-        "console=serial0,115200 console=tty1 root=/dev/mmcblk0p2 rootfstype=ext4 fsck.repair=yes rootwait "
+        "console=serial0,115200 console=tty1 root=/dev/mmcblk0p2 rootfstype=ext4 fsck.repair=yes rootwait  "
         "modules-load=dwc2,g_ether g_ether.dev_addr=02:54:43:00:00:02 g_ether.host_addr=02:54:43:01:00:02 "
         "systemd.hostname=node2\n"
     )
@@ -50,7 +50,7 @@ def test_a_gadget_that_the_image_names_gives_way_and_a_dollar_sign_stays() -> No
     text = template(
         read_cmdline("modules-load=dwc2,g_ether g_ether.dev_addr=02:1 a=$x root=PARTUUID=1-02"), "R"
     )
-    assert text.startswith("a=$$x root=R modules-load=dwc2,${gadget} ")
+    assert text.startswith("a=$$x root=R ${first_boot} modules-load=dwc2,${gadget} ")
     assert text.count("modules-load") == 1
 
 

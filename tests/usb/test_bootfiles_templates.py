@@ -30,7 +30,7 @@ def test_a_template_is_rendered_with_the_values_of_the_slot(tmp_path: Path) -> N
     assert isinstance(found, Found)
     assert found.content.decode() == (
         "name=node7 number=7 location=1-1.7 mac=02:aa:00:00:00:07 host_mac=06:aa:00:00:00:07 "
-        "address=10.42.0.17 cluster=demo profile=lab gadget=g_ether node7 cost=$5 größe\r\n"
+        "address=10.42.0.17 cluster=demo profile=lab gadget=g_ether first_boot= node7 cost=$5 größe\r\n"
     )
     assert (found.name, found.layer) == ("cmdline.txt", "base")
     assert found.digest.known == hashlib.sha256(found.content).hexdigest()
