@@ -98,6 +98,7 @@ class Flashing:
         self._limits = means.limits
         self._means = means.for_cards
         self._before: str | None = None
+        self._sha256 = ""
 
     async def run(self, job: Job, force: bool, ended: Ended) -> None:
         """Write the card of this slot; `ended` is told how that went. The port is left with its power."""
@@ -120,6 +121,7 @@ class Flashing:
         else:
             self._state.set_latch(self._slot.name, None)
             self._state.set_first_boot(self._slot.name, job.first_boot)
+            self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._sha256})
             self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
             ended(None)
         finally:
@@ -158,6 +160,7 @@ class Flashing:
 
     def _told(self, news: CardNews) -> None:
         if news.outcome:
+            self._sha256 = news.sha256
             if not news.touched:
                 self._state.set_latch(self._slot.name, self._before)
             return

@@ -247,7 +247,7 @@ class Progress:
 class CardNews:
     """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why.
 
-    `touched` is whether anything of it may have been written by then.
+    `touched` is whether anything of it may have been written by then, `sha256` is of the image that is on it.
     """
 
     slot: str
@@ -259,6 +259,7 @@ class CardNews:
     outcome: str = ""
     error: str = ""
     touched: bool = True
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

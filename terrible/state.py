@@ -12,6 +12,9 @@ from typing import Any
 
 from terrible.model import Verdict
 
+Flashed = dict[str, Any]
+"""An image on a card: its name as `image`, and its `sha256` unpacked."""
+
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +35,7 @@ class State:
         self._off = {name for name in held.get("off", []) if isinstance(name, str)}
         self._latches = _table(held.get("latches"), str)
         self._verdicts = _table(held.get("verdicts"), dict)
+        self._flashed: dict[str, Flashed] = _table(held.get("flashed"), dict)
         self._first_boots = _table(held.get("first_boots"), str)
         self._subnet = str(held.get("subnet", ""))
 
@@ -78,6 +82,15 @@ class State:
 
     # -- cards: what a flash has left to do ------------------------------------------------------------
 
+    def flashed(self, name: str) -> Flashed | None:
+        """What was last written to the card of this slot, whole."""
+        return self._flashed.get(name)
+
+    def set_flashed(self, name: str, what: Flashed) -> None:
+        """Its card holds this now."""
+        self._flashed[name] = dict(what)
+        self._write()
+
     def first_boot(self, name: str) -> str | None:
         """The words that the next command line gets, where its card has not booted since it was written."""
         return self._first_boots.get(name)
@@ -106,6 +119,8 @@ class State:
 
     def _held(self) -> dict[str, Any]:
         held: dict[str, Any] = {"v": 1, "off": sorted(self._off)}
+        if self._flashed:
+            held["flashed"] = self._flashed
         if self._first_boots:
             held["first_boots"] = self._first_boots
         if self._latches:

@@ -101,6 +101,7 @@ def test_one_card_that_fails_stops_no_other_and_its_node_is_not_booted(base: Pat
             assert (await flashed(rig, "node2"))[-1].status == "done", "but it may be flashed again"
             await rig.until(Phase.UP, "node2")
         assert State(tmp_path / "state.json").latch("node2") is None
+        assert State(tmp_path / "state.json").flashed("node2") == {"image": IMAGE, "sha256": "5f" * 32}
 
     clock.run(story())
 

@@ -73,4 +73,4 @@ class SimDisks:
                     left -= self.broken
         for slot in sorted(left):
             self.cards[slot] = image
-            yield CardNews(slot, outcome="whole")
+            yield CardNews(slot, outcome="whole", sha256="5f" * 32)

@@ -155,7 +155,8 @@ async def _told(process: Process) -> AsyncIterator[CardNews]:
                 )
             case "card":
                 ended, why = said["outcome"], said["error"] or ""
-                yield CardNews(said["slot"], outcome=ended, error=why, touched=said["written"] > 0)
+                touched, digest = said["written"] > 0, said["sha256"] or ""
+                yield CardNews(said["slot"], outcome=ended, error=why, touched=touched, sha256=digest)
 
 
 async def _end(process: Process) -> None:
