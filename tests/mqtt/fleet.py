@@ -83,7 +83,7 @@ class Fleet:
         return self.seen.held.get(f"terrible/{cluster}/bridge") == b"1"
 
     async def all_linked(self) -> None:
-        await until(lambda: all(map(self.linked, self.heads)), why="every bridge is up")
+        await until(lambda: all(map(self.linked, self.heads)), 20.0, "every bridge is up")
 
     async def say(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
         """As one who may do anything at the centre."""
