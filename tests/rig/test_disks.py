@@ -59,8 +59,9 @@ def cards(rig: Rig, *ports: int) -> Iterator[None]:
 
 
 async def appear(rig: Rig, *ports: int) -> None:
+    """Return once the kernel has asked each card how large it is: before that there is no medium."""
     for port in ports:
-        await rig.head.until(f"ls -d {DEVICES}/1-1.{port}:1.0/host*/target*/*/block/*")
+        await rig.head.until(f"grep -qv '^0$' {DEVICES}/1-1.{port}:1.0/host*/target*/*/block/*/size")
 
 
 async def asked(rig: Rig, *slots: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from terrible.cli.health.configuration import remembered
 from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
 from terrible.model import Code, Slot
@@ -25,7 +26,7 @@ def findings(config: Config) -> Iterator[Finding]:
             said,
             "files.mass_storage is the firmware that shows a card (docs/flash.md)",
         )
-    state = State(config.state_directory / "state.json")
+    state = remembered(config)
     for slot in config.named_slots():
         yield from _card(config, state, slot)
 
