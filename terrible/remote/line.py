@@ -14,6 +14,7 @@ import aiomqtt
 from terrible.model import HostError
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.connection import Connection, opened
+from terrible.mqtt.ending import uninterrupted
 from terrible.mqtt.payloads import Publication
 
 PAUSE = 1.0
@@ -92,7 +93,7 @@ class Line:
             return False
         try:
             async with asyncio.timeout(CONFIRM):
-                await self._connection.send(publication)
+                await uninterrupted(self._connection.send(publication))
         except (aiomqtt.MqttError, TimeoutError) as error:
             log.debug("%s: %s", publication.topic, error)
             return False

@@ -11,6 +11,7 @@ import aiomqtt
 from terrible.model import HostError
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.connection import Connection
+from terrible.mqtt.ending import uninterrupted
 from terrible.mqtt.payloads import Publication
 from terrible.remote.bell import Bell
 from terrible.remote.line import CONFIRM, Unreachable, entered
@@ -53,7 +54,7 @@ class Visit:
     async def send(self, publication: Publication) -> None:
         """Return once the broker has it. HostError where it says that this user may not."""
         async with self._prompt():
-            await self._connection.send(publication)
+            await uninterrupted(self._connection.send(publication))
         if self._connection.refusal:
             raise HostError(
                 f"the broker at {self.address} does not let this user write to {publication.topic} "
