@@ -44,8 +44,6 @@ class Job:
         self._awaited = set(slots)
         self._places: dict[str, Place] = {}
         self._complete = asyncio.Event()
-        self.first_boot = ""
-        """The words of the image's first boot, once it is written."""
 
     def without(self, name: str) -> None:
         """Nobody need wait for the card of this slot: it is open, or will not come."""
@@ -73,7 +71,6 @@ class Job:
 
     async def _write(self) -> None:
         cards = [place.card for place in self._places.values()]
-        self.first_boot = await self._disks.first_boot(self.image)
         for name, place in self._places.items():
             place.tell(CardNews(name, "preparing"))  # it may be touched from now on
         async for news in self._disks.write(self.image, cards):
@@ -98,7 +95,7 @@ class Flashing:
         self._limits = means.limits
         self._means = means.for_cards
         self._before: str | None = None
-        self._sha256 = ""
+        self._last = CardNews(self._slot.name)
 
     async def run(self, job: Job, force: bool, ended: Ended) -> None:
         """Write the card of this slot; `ended` is told how that went. The port is left with its power."""
@@ -120,8 +117,8 @@ class Flashing:
             ended(error.problem)
         else:
             self._state.set_latch(self._slot.name, None)
-            self._state.set_first_boot(self._slot.name, job.first_boot)
-            self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._sha256})
+            self._state.set_first_boot(self._slot.name, self._last.first_boot)
+            self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._last.sha256})
             self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
             ended(None)
         finally:
@@ -160,7 +157,7 @@ class Flashing:
 
     def _told(self, news: CardNews) -> None:
         if news.outcome:
-            self._sha256 = news.sha256
+            self._last = news
             if not news.touched:
                 self._state.set_latch(self._slot.name, self._before)
             return

@@ -247,7 +247,8 @@ class Progress:
 class CardNews:
     """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why.
 
-    `touched` is whether anything of it may have been written by then, `sha256` is of the image that is on it.
+    `touched` is whether anything of it may have been written by then, `sha256` is of the image that is on it,
+    `first_boot` are the words that the command line needs for its first boot.
     """
 
     slot: str
@@ -260,6 +261,7 @@ class CardNews:
     error: str = ""
     touched: bool = True
     sha256: str = ""
+    first_boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,9 +177,6 @@ class Disks(Protocol):
     def check(self, image: str) -> None:
         """HostError where there is no image of this name, or cards cannot be written at all."""
 
-    async def first_boot(self, image: str) -> str:
-        """The words that the command line needs when a card with this image boots for the first time."""
-
     def open(self, slot: Slot) -> AbstractAsyncContextManager[Card]:
         """The card at the slot's location, and no other disk; BootError where it is not safe to write."""
 

@@ -34,10 +34,6 @@ class NoDisks:
         """HostError with the reason."""
         raise HostError("this agent writes no cards; files.mass_storage and files.images say how")
 
-    async def first_boot(self, image: str) -> str:
-        """None."""
-        return ""
-
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[Card]:
         """Never one."""

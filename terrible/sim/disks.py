@@ -13,6 +13,8 @@ from terrible.sim.cluster import SimCluster
 
 RATE = 35e6
 """Bytes a second that all cards behind one USB 2.0 hub share."""
+FIRST_BOOT = "init=/usr/lib/raspberrypi-sys-mods/firstboot"
+"""As Raspberry Pi OS has it."""
 STEPS = 20
 """Pieces of news of writing, and as many of verifying."""
 
@@ -40,10 +42,6 @@ class SimDisks:
         """Only what there is."""
         if image not in self._images:
             raise HostError(f"there is no image {image!r}; there are {', '.join(self._images) or 'none'}")
-
-    async def first_boot(self, image: str) -> str:
-        """As Raspberry Pi OS has it."""
-        return "init=/usr/lib/raspberrypi-sys-mods/firstboot"
 
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[SimCard]:
@@ -73,4 +71,4 @@ class SimDisks:
                     left -= self.broken
         for slot in sorted(left):
             self.cards[slot] = image
-            yield CardNews(slot, outcome="whole", sha256="5f" * 32)
+            yield CardNews(slot, outcome="whole", sha256="5f" * 32, first_boot=FIRST_BOOT)

@@ -13,16 +13,16 @@ import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from terrible.model import CardNews, DiskError, HostError, Slot
 from terrible.seams import Card
 from terrible.storage import client
 from terrible.storage.client import DiskHelper
-from terrible.storage.facts import known
-from terrible.storage.keypatch import KeyPatch, patches
+from terrible.storage.facts import Facts, known
+from terrible.storage.keypatch import patches
 
 APPEARS, AGAIN = 15.0, 0.5
 """Seconds in which a card may become one that can be opened, and between two tries."""
@@ -65,11 +65,6 @@ class CardDisks:
             there = ", ".join(sorted(one.name for one in self._images.glob("*"))[:10]) or "nothing"
             raise HostError(f"{path}: {error.strerror}; there is {there}") from None
 
-    async def first_boot(self, image: str) -> str:
-        """None for a prepared image, which has a service of its own, and for what is no Pi's."""
-        facts = await asyncio.to_thread(known, self._images / image, self._keys.parent)
-        return " ".join(facts.cmdline.first_boot) if facts else ""
-
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
         """The card at the slot's location; BootError where one of the five locks does not hold."""
@@ -91,8 +86,12 @@ class CardDisks:
         """Write and verify all of them at once."""
         places = [card for card in cards if isinstance(card, OpenCard)]
         with ExitStack() as held:
-            own = await asyncio.to_thread(held.enter_context, self._patches(image, places))
+            facts = await asyncio.to_thread(self._facts, image)
+            keys = patches(facts, [card.slot for card in places], self._keys)
+            own = await asyncio.to_thread(held.enter_context, keys)
             source = self._source(image)
+            if source.fd is not None:
+                held.callback(os.close, source.fd)
             told = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places]
             job = {
                 "image": source.name,
@@ -104,14 +103,16 @@ class CardDisks:
             async with _writer(descriptors + ([source.fd] if source.fd is not None else [])) as process:
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(job).encode() + b"\n")
+                words = " ".join(facts.cmdline.first_boot) if facts else ""
                 async for news in _told(process):
-                    yield news
+                    yield replace(news, first_boot=words)
 
     def _source(self, image: str) -> Source:
         return Source(str(self._images / image))
 
-    def _patches(self, image: str, places: Sequence[OpenCard]) -> AbstractContextManager[list[KeyPatch]]:
-        return patches(self._images / image, [card.slot for card in places], self._keys)
+    def _facts(self, image: str) -> Facts | None:
+        """What is to be known of it before it is written; the state directory takes what is unpacked."""
+        return known(self._images / image, self._keys.parent)
 
 
 class StdinDisks(CardDisks):
@@ -120,15 +121,12 @@ class StdinDisks(CardDisks):
     def check(self, image: str) -> None:
         """What comes is seen when it comes."""
 
-    async def first_boot(self, image: str) -> str:
-        """Not known: it cannot be read twice."""
-        return ""
+    def _facts(self, image: str) -> Facts | None:
+        """Nobody knows: it cannot be read twice."""
+        return None
 
     def _source(self, image: str) -> Source:
         return Source("-", os.dup(0))  # the writer's own standard input tells it that we are there
-
-    def _patches(self, image: str, places: Sequence[OpenCard]) -> AbstractContextManager[list[KeyPatch]]:
-        return nullcontext([])  # where an image keeps place for keys is seen in its file only
 
 
 @asynccontextmanager

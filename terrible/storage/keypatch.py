@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrible.storage import hostkeys, nodefiles
-from terrible.storage.facts import known
+from terrible.storage.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class KeyPatch:
 
 
 @contextmanager
-def patches(image: Path, slots: Sequence[str], keys: Path) -> Iterator[list[KeyPatch]]:
+def patches(facts: Facts | None, slots: Sequence[str], keys: Path) -> Iterator[list[KeyPatch]]:
     """A patch for each slot where the image has a place for it, none where it is no prepared one.
 
-    `keys` lies in the state directory. HostError where a key can be neither read nor made.
+    HostError where a key can be neither read nor made.
     """
     with ExitStack() as held:
-        offset = _place(image, keys.parent)
+        offset = _place(facts)
         if offset is None:
             yield []
             return
@@ -46,9 +46,8 @@ def patches(image: Path, slots: Sequence[str], keys: Path) -> Iterator[list[KeyP
         yield made
 
 
-def _place(image: Path, spill: Path) -> int | None:
+def _place(facts: Facts | None) -> int | None:
     """The byte at which the image keeps place for a key."""
-    facts = known(image, spill)
     key = (facts.mark or {}).get("host_key") if facts else None
     offset = key.get("offset") if isinstance(key, dict) else None
     return offset if isinstance(offset, int) and offset > 0 else None
