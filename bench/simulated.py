@@ -79,7 +79,7 @@ def main(port: str, nodes: str, rounds: str, directory: str, together: str) -> i
 
 async def _show(port: int, nodes: int, rounds: int, directory: Path, together: bool) -> None:
     stand = Stand(nodes)
-    running = asyncio.create_task(_agent(stand, port, directory).run(), name="agent")
+    running = asyncio.create_task(agent(stand.cluster, port, directory, Limits()).run(), name="agent")
     try:
         await stand.up()
         await asyncio.sleep(1)  # what it says of that is said, and its start is no part of what follows
@@ -99,9 +99,9 @@ async def _show(port: int, nodes: int, rounds: int, directory: Path, together: b
         await stand.cluster.close()
 
 
-def _agent(stand: Stand, port: int, directory: Path) -> Agent:
+def agent(cluster: SimCluster, port: int, directory: Path, limits: Limits) -> Agent:
     """Assembled as `terrible run` does it; every node may be powered and booted at once."""
-    nodes = len(stand.pis)
+    nodes = len(cluster.ports)
     config = load(None, {}).model_copy(
         update={
             "cluster": CLUSTER,
@@ -109,16 +109,14 @@ def _agent(stand: Stand, port: int, directory: Path) -> Agent:
             "ports": nodes,
             "files": Config().files.model_copy(update={"directory": directory}),
             "mqtt": Config().mqtt.model_copy(update={"host": "127.0.0.1", "port": port}),
-            "limits": replace(Limits(), stagger=0.0, cold_boots=nodes),
+            "limits": replace(limits, stagger=0.0, cold_boots=nodes),
         }
     )
     info, slots = settings.introduction(config), config.named_slots()
     broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
-    means = Means(settings.files(config, slots), stand.cluster, config.limits)
-    cluster = stand.cluster
-    world = World(
-        cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster), SimDisks(cluster, {})
-    )
+    means = Means(settings.files(config, slots), cluster, config.limits)
+    prober, disks = SimProber(cluster), SimDisks(cluster, {})
+    world = World(cluster.bus, cluster, SimAlarms(), cluster, broker, means, prober, disks)
     return Agent(world, slots, info, State(None))
 
 

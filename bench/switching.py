@@ -10,27 +10,19 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from bench.bootfiles import FIRMWARE
-from bench.simulated import CLUSTER, TIMING
-from terrible.agent import Agent, World
-from terrible.boot import Means
-from terrible.cli import settings
+from bench.simulated import TIMING, agent
 from terrible.cli.loop import run as run_loop
-from terrible.config import Config
-from terrible.configfile import load
 from terrible.limits import Limits
 from terrible.model import Location
-from terrible.mqtt.client import MqttBroker
-from terrible.sim.alarms import SimAlarms
 from terrible.sim.cluster import SimCluster, plugged
-from terrible.sim.disks import SimDisks
 from terrible.sim.pi import Pi
 from terrible.sim.port import SimPort
-from terrible.sim.prober import SimProber
-from terrible.state import State
+
+# What would else be waited for: the path from the message to the switch is what is measured.
+HURRIED = Limits(off_time=0.01, cycle_every=0.01, cycles_per_hour=1_000_000)
 
 
 def main(port: str, nodes: str, directory: str) -> int:
@@ -42,31 +34,7 @@ async def _show(port: int, nodes: int, directory: Path) -> None:
     cluster = SimCluster(plugged(pis))
     for location, switch in cluster.ports.items():
         _tell_of(location, switch)
-    config = load(None, {}).model_copy(
-        update={
-            "cluster": CLUSTER,
-            "hub": "1-1",
-            "ports": nodes,
-            "files": Config().files.model_copy(update={"directory": directory}),
-            "mqtt": Config().mqtt.model_copy(update={"host": "127.0.0.1", "port": port}),
-            # What would else be waited for: the path from the message to the switch is what is measured.
-            "limits": replace(
-                Limits(),
-                cold_boots=nodes,
-                stagger=0.0,
-                off_time=0.01,
-                cycle_every=0.01,
-                cycles_per_hour=1_000_000,
-            ),
-        }
-    )
-    info, slots = settings.introduction(config), config.named_slots()
-    broker = MqttBroker(settings.broker_address(config), CLUSTER, info.session)
-    means = Means(settings.files(config, slots), cluster, config.limits)
-    world = World(
-        cluster.bus, cluster, SimAlarms(), cluster, broker, means, SimProber(cluster), SimDisks(cluster, {})
-    )
-    running = asyncio.create_task(Agent(world, slots, info, State(None)).run(), name="agent")
+    running = asyncio.create_task(agent(cluster, port, directory, HURRIED).run(), name="agent")
     try:
         await asyncio.gather(*(pi.answering(True) for pi in pis))
         await asyncio.sleep(1)
