@@ -1,7 +1,8 @@
 """A flash: the Pis of several slots show their cards, one image is written to all of them at once, and back.
 
-A card is opened as soon as it shows up, and written once no other is awaited. From then on it counts as
-dirty, also over a restart, until it is known to be whole; the slot of a dirty card is not booted.
+The image is looked at before a node is shut down for it. A card is opened as soon as it shows up, and
+written once no other is awaited. From then on it counts as dirty, also over a restart, until it is known
+to be whole; the slot of a dirty card is not booted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.gate import HeldUp
-from terrible.model import BootError, CardNews, Code, Phase, Problem, Progress, Slot, Stage
+from terrible.model import BootError, CardNews, Code, HostError, Phase, Problem, Progress, Slot, Stage
 from terrible.port import Port
 from terrible.seams import Card, Device, Disks
 from terrible.standing import Standing
@@ -44,6 +45,11 @@ class Job:
         self._awaited = set(slots)
         self._places: dict[str, Place] = {}
         self._complete = asyncio.Event()
+        self._looked: asyncio.Future[Problem | None] = asyncio.get_running_loop().create_future()
+
+    async def refusal(self) -> Problem | None:
+        """Why the image cannot be written, once that is known, as far as it can be seen beforehand."""
+        return await asyncio.shield(self._looked)
 
     def without(self, name: str) -> None:
         """Nobody need wait for the card of this slot: it is open, or will not come."""
@@ -60,7 +66,9 @@ class Job:
                 raise BootError(problem.message, problem.code)
 
     async def run(self) -> None:
-        """Write as soon as no card is awaited any more."""
+        """Look at the image, then write it as soon as no card is awaited any more."""
+        if not await self._look():
+            return
         await self._complete.wait()
         try:
             if self._places:
@@ -68,6 +76,18 @@ class Job:
         finally:
             for place in self._places.values():
                 _settle(place, Problem(Code.DIRTY_CARD, "the writing ended before this card was done"))
+
+    async def _look(self) -> bool:
+        """Whether the image can be written."""
+        problem: Problem | None = Problem(Code.NOT_FLASHED, "the agent stopped")
+        try:
+            await self._disks.look(self.image)
+            problem = None
+        except HostError as error:
+            problem = Problem(Code.NOT_FLASHED, str(error))
+        finally:
+            self._looked.set_result(problem)
+        return problem is None
 
     async def _write(self) -> None:
         cards = [place.card for place in self._places.values()]
@@ -77,8 +97,8 @@ class Job:
             place = self._places[news.slot]
             place.tell(news)
             if news.outcome:
-                whole = news.outcome == "whole"
-                _settle(place, None if whole else Problem(Code.DIRTY_CARD, news.error))
+                code = Code.DIRTY_CARD if news.touched else Code.NOT_FLASHED
+                _settle(place, None if news.outcome == "whole" else Problem(code, news.error))
 
 
 def _settle(place: Place, problem: Problem | None) -> None:

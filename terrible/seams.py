@@ -177,6 +177,9 @@ class Disks(Protocol):
     def check(self, image: str) -> None:
         """HostError where there is no image of this name, or cards cannot be written at all."""
 
+    async def look(self, image: str) -> None:
+        """HostError where it can be seen beforehand that nothing whole would come of it."""
+
     def open(self, slot: Slot) -> AbstractAsyncContextManager[Card]:
         """The card at the slot's location, and no other disk; BootError where it is not safe to write."""
 

@@ -137,7 +137,7 @@ def test_what_is_refused_before_the_card_is_touched_leaves_it_as_it_was(base: Pa
             await rig.until(Phase.UP)
             rig.disks.small.add("node1")
             answers = await flashed(rig, "node1")
-            assert (answers[-1].status, answers[-1].message) == ("error", "node1: the card is too small")
+            assert (answers[-1].code, answers[-1].message) == ("not_flashed", "node1: the card is too small")
             assert state.latch("node1") is None
             await rig.until(Phase.UP)
 
@@ -282,3 +282,37 @@ def test_the_first_boots_words_are_served_until_the_node_has_started_over_or_is_
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def test_an_image_that_is_damaged_disturbs_no_node(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi(), Pi()]) as rig:
+            await rig.until(Phase.UP)
+            rig.broker.ask("power", "node2", "off")
+            await rig.until(Phase.OFF, "node2")
+            rig.disks.images["cut.img"] = 0
+            answers = await flashed(rig, "all", "cut.img")
+            assert (answers[-1].status, answers[-1].code) == ("error", Code.NOT_FLASHED)
+            assert [events(rig, name, "not_flashed")[0].message for name in ("node1", "node2")] == [
+                "cut.img is cut off",
+                "cut.img is cut off",
+            ]
+            await asyncio.sleep(600)
+            assert [rig.phase(slot.name) for slot in rig.slots] == [Phase.UP, Phase.OFF]
+            assert ([rig.cuts(n) for n in (1, 2)], rig.disks.cards) == ([0, 1], {})
+            assert (await flashed(rig, "all"))[-1].status == "done", "and no slot stays busy"
+
+    clock.run(story())
+
+
+def test_a_dirty_card_stays_dirty_where_the_next_image_is_damaged(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        state.set_latch("node1", Code.DIRTY_CARD)
+        async with cluster(base, [Pi()], state=state) as rig:
+            await rig.until(Phase.OFF)
+            rig.disks.images["cut.img"] = 0
+            assert (await flashed(rig, "node1", "cut.img"))[-1].code == Code.NOT_FLASHED
+            assert (rig.phase("node1"), state.latch("node1")) == (Phase.OFF, Code.DIRTY_CARD)
+
+    clock.run(story())

@@ -127,6 +127,13 @@ def flash(
     direct: Annotated[
         bool, typer.Option("--direct", help="On the head, without an agent; IMAGE is a path, or - for stdin.")
     ] = False,
+    bmap: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --direct: the image's bmap, where it is not beside it."),
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HEX", help="With --direct: what the image or its file must have.")
+    ] = None,
     broker: Broker = None,
     cluster: Cluster = None,
     config: Config = None,
@@ -135,7 +142,13 @@ def flash(
     if direct:
         from terrible.cli.direct import flash as flash_directly
 
-        return flash_directly(image, slots, config, force=force)
+        return flash_directly(image, slots, config, (bmap, sha256), force=force)
+    if bmap or sha256:
+        from terrible.cli.loop import complain
+        from terrible.model import UsageError
+
+        beside = "over MQTT a bmap and a sha256 lie beside the image, in the head's directory of images"
+        return complain(UsageError(f"--bmap and --sha256 go with --direct; {beside}"))
     return _order(("flash", slots, "", force, image), no_wait, (broker, cluster, config))
 
 

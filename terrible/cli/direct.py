@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +30,7 @@ from terrible.remote.question import Question
 from terrible.seams import Disks, News
 from terrible.slots import UnknownSlot, expand
 from terrible.storage.client import DiskHelper
-from terrible.storage.disks import CardDisks, StdinDisks
+from terrible.storage.disks import CardDisks, Named, PipedDisks
 
 SESSION = "direct"
 
@@ -69,15 +71,18 @@ class OneRequest:
         self._screen.show(self._board.take(publication.topic, publication.payload))
 
 
-def flash(image: str, slots: str, path: Path | None, *, force: bool) -> int:
-    """Write the image; 0 where every card is whole."""
+def flash(
+    image: str, slots: str, path: Path | None, named: tuple[Path | None, str | None], *, force: bool
+) -> int:
+    """Write the image, with bmap and sha256 where they are named; 0 where every card is whole."""
     path = path or STANDARD
     try:
         config, names = _chosen(path, slots)
+        beside = _beside(*named)
     except HostError as error:
         return complain(error)
     question = Question("flash", ",".join(names), "", force, image if image == "-" else Path(image).name)
-    code = run(lambda: _flash(config, path, image, question), logging.WARNING)
+    code = run(lambda: _flash(config, path, image, question, beside), logging.WARNING)
     if question.last is None:
         return code
     print("\n".join(outcome(question)))
@@ -100,14 +105,20 @@ def _chosen(path: Path, slots: str) -> tuple[Config, list[str]]:
     return config.only(names).model_copy(update=alone), names
 
 
-async def _flash(config: Config, path: Path, image: str, question: Question) -> None:
+def _beside(bmap: Path | None, sha256: str | None) -> Named:
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"--sha256: {sha256!r} is not 64 hexadecimal digits, as sha256sum prints them")
+    return Named(str(bmap.absolute()) if bmap else None, sha256)
+
+
+async def _flash(config: Config, path: Path, image: str, question: Question, beside: Named) -> None:
     board = Board(config.cluster)
 
     def cards(helper: DiskHelper) -> Disks:
         keys = settings.host_keys(config)
         if image == "-":
-            return StdinDisks(helper, Path(), keys)
-        return CardDisks(helper, Path(image).absolute().parent, keys)
+            return PipedDisks(helper, os.dup(0), keys, beside)
+        return CardDisks(helper, Path(image).absolute().parent, keys, beside)
 
     with Screen(Console(), board) as screen:
         broker = OneRequest(question, board, screen)

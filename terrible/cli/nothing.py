@@ -34,6 +34,9 @@ class NoDisks:
         """HostError with the reason."""
         raise HostError("this agent writes no cards; files.mass_storage and files.images say how")
 
+    async def look(self, image: str) -> None:
+        """Never asked for."""
+
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[Card]:
         """Never one."""

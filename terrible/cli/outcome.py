@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from terrible.remote.heard import Trouble
+from collections.abc import Sequence
+
 from terrible.remote.question import Question
 
 _REMEDIES = {
@@ -28,10 +29,13 @@ def outcome(question: Question) -> list[str]:
 
 def complaints(question: Question) -> list[str]:
     """What has failed, a line each, with what to do about it."""
-    return [_complaint(question, name, trouble) for name, trouble in question.failed.items()]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, trouble in question.failed.items():
+        alike.setdefault((trouble.code, trouble.message), []).append(name)
+    return [_complaint(question, names, *trouble) for trouble, names in alike.items()]
 
 
-def _complaint(question: Question, name: str, trouble: Trouble) -> str:
-    who = f"{name}: " if name else f"{question}: "
-    remedy = _REMEDIES.get(trouble.code, "").format(name=name or question.slots)
-    return f"{who}{trouble.message}" + (f"; {remedy}" if remedy else "")
+def _complaint(question: Question, names: Sequence[str], code: str, message: str) -> str:
+    who = f"{', '.join(names)}: " if any(names) else f"{question}: "
+    remedy = _REMEDIES.get(code, "").format(name=names[0] or question.slots)
+    return f"{who}{message}" + (f"; {remedy}" if remedy else "")

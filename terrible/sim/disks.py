@@ -29,19 +29,25 @@ class SimCard:
 class SimDisks:
     """Cards by slot: the image that is on each, or None once its writing has begun and not ended.
 
-    `images` are the bytes of each; a card of `broken` fails half way, one of `small` before it is touched.
+    `images` are the bytes of each, none where it is damaged; a card of `broken` fails half way, one of
+    `small` before it is touched.
     """
 
     def __init__(self, cluster: SimCluster, images: dict[str, int], speed: float = 1.0) -> None:
-        self._cluster, self._images, self._speed = cluster, images, speed
+        self._cluster, self.images, self._speed = cluster, images, speed
         self.cards: dict[str, str | None] = {}
         self.broken: set[str] = set()
         self.small: set[str] = set()
 
     def check(self, image: str) -> None:
         """Only what there is."""
-        if image not in self._images:
-            raise HostError(f"there is no image {image!r}; there are {', '.join(self._images) or 'none'}")
+        if image not in self.images:
+            raise HostError(f"there is no image {image!r}; there are {', '.join(self.images) or 'none'}")
+
+    async def look(self, image: str) -> None:
+        """HostError for a damaged one."""
+        if not self.images[image]:
+            raise HostError(f"{image} is cut off")
 
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[SimCard]:
@@ -52,7 +58,7 @@ class SimDisks:
 
     async def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
         """All at once, and then all are read back."""
-        total, left = self._images[image], {card.slot for card in cards}
+        total, left = self.images[image], {card.slot for card in cards}
         for slot in sorted(left & self.small):
             yield CardNews(slot, outcome="failed", error="the card is too small", touched=False)
         left -= self.small

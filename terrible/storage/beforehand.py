@@ -19,7 +19,7 @@ def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> 
     """The image at this path, or in this descriptor; ImageError where it, its bmap or digest is none."""
     if fd is not None:
         start = _first(fd)
-        told = _bmap(Path(bmap)) if bmap else None
+        told = bmap_at(Path(bmap)) if bmap else None
         kind = unpack.kind_of(start)
         return Source(fd, "the image", kind, start, told.size if told else None, False, told, digest)
     path = Path(image)
@@ -27,6 +27,14 @@ def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> 
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror}") from error
+    try:
+        return _file(fd, path, digest, bmap)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _file(fd: int, path: Path, digest: str | None, bmap: str | None) -> Source:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise ImageError(f"{path}: no regular file; - reads an image from a pipe")
     start = os.pread(fd, unpack.LONGEST_MAGIC, 0)
@@ -35,7 +43,7 @@ def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> 
     if suffix in unpack.MAGIC.values() and suffix != kind:
         raise ImageError(f"{path.name} is not packed as its name says")
     beside_it = Path(bmap) if bmap else beside.bmap_of(path)
-    told = _bmap(beside_it) if beside_it else None
+    told = bmap_at(beside_it) if beside_it else None
     size = _size(fd, path, kind, told)
     return Source(fd, path.name, kind, start, size, True, told, digest or beside.digest_of(path))
 
@@ -47,7 +55,8 @@ def _first(fd: int) -> bytes:
     return start
 
 
-def _bmap(path: Path) -> Bmap:
+def bmap_at(path: Path) -> Bmap:
+    """The bmap in this file; ImageError where it is none."""
     try:
         with path.open("rb") as file:
             return parse(file.read(LONGEST + 1))

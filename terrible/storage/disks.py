@@ -19,9 +19,10 @@ from pathlib import Path
 
 from terrible.model import CardNews, DiskError, HostError, Slot
 from terrible.seams import Card
-from terrible.storage import client
+from terrible.storage import beforehand, client
 from terrible.storage.client import DiskHelper
 from terrible.storage.facts import Facts, known
+from terrible.storage.faults import ImageError
 from terrible.storage.keypatch import patches
 
 APPEARS, AGAIN = 15.0, 0.5
@@ -40,20 +41,26 @@ class OpenCard:
     fd: int
     size: int
 
+    @property
+    def job(self) -> dict[str, object]:
+        """As the writer is told of it (docs/flash.md); it inherits the descriptor."""
+        return {"slot": self.slot, "fd": self.fd, "size": self.size}
+
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the writer gets the image: a path, or the descriptor `fd` where the name is `-`."""
+class Named:
+    """A bmap's path and a sha256 in hex that a person names; else the writer looks beside the image."""
 
-    name: str
-    fd: int | None = None
+    bmap: str | None = None
+    sha256: str | None = None
 
 
 class CardDisks:
     """Writes images of one directory to cards."""
 
-    def __init__(self, helper: DiskHelper, images: Path, keys: Path) -> None:
+    def __init__(self, helper: DiskHelper, images: Path, keys: Path, named: Named | None = None) -> None:
         self._helper, self._images, self._keys = helper, images, keys
+        self._named = named or Named()
 
     def check(self, image: str) -> None:
         """HostError where the directory has no such file; what is in it is seen when it is read."""
@@ -64,6 +71,17 @@ class CardDisks:
         except OSError as error:
             there = ", ".join(sorted(one.name for one in self._images.glob("*"))[:10]) or "nothing"
             raise HostError(f"{path}: {error.strerror}; there is {there}") from None
+
+    async def look(self, image: str) -> None:
+        """HostError where the image, its bmap or its digest is damaged, as far as their beginnings tell."""
+        try:
+            await asyncio.to_thread(self._look, image)
+        except (ImageError, OSError) as error:
+            raise HostError(str(error)) from None
+
+    def _look(self, image: str) -> None:
+        named = self._named
+        os.close(beforehand.opened(str(self._images / image), None, named.sha256, named.bmap).fd)
 
     @asynccontextmanager
     async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
@@ -88,45 +106,52 @@ class CardDisks:
         with ExitStack() as held:
             facts = await asyncio.to_thread(self._facts, image)
             keys = patches(facts, [card.slot for card in places], self._keys)
-            own = await asyncio.to_thread(held.enter_context, keys)
-            source = self._source(image)
-            if source.fd is not None:
-                held.callback(os.close, source.fd)
-            told = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in places]
-            job = {
-                "image": source.name,
-                "image_fd": source.fd,
-                "cards": told,
-                "patches": [p.job for p in own],
-            }
-            descriptors = [card.fd for card in places] + [patch.fd for patch in own]
-            async with _writer(descriptors + ([source.fd] if source.fd is not None else [])) as process:
+            try:
+                own = await asyncio.to_thread(held.enter_context, keys)
+            except (HostError, OSError) as error:
+                for card in places:
+                    yield CardNews(card.slot, outcome="failed", error=str(error), touched=False)
+                return
+            source, fds = self._source(image)
+            job = source | {"bmap": self._named.bmap, "sha256": self._named.sha256}
+            job |= {"cards": [card.job for card in places], "patches": [patch.job for patch in own]}
+            inherited = [*fds, *(card.fd for card in places), *(patch.fd for patch in own)]
+            words = " ".join(facts.cmdline.first_boot) if facts else ""
+            async with _writer(inherited) as process:
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(job).encode() + b"\n")
-                words = " ".join(facts.cmdline.first_boot) if facts else ""
                 async for news in _told(process):
                     yield replace(news, first_boot=words)
 
-    def _source(self, image: str) -> Source:
-        return Source(str(self._images / image))
+    def _source(self, image: str) -> tuple[dict[str, object], list[int]]:
+        """Where the writer gets the image, as it is told, and the descriptors that it needs for that."""
+        return {"image": str(self._images / image)}, []
 
     def _facts(self, image: str) -> Facts | None:
         """What is to be known of it before it is written; the state directory takes what is unpacked."""
         return known(self._images / image, self._keys.parent)
 
 
-class StdinDisks(CardDisks):
-    """Writes what comes on standard input."""
+class PipedDisks(CardDisks):
+    """Writes what comes in a descriptor; the writer's own standard input tells it that we are there."""
+
+    def __init__(self, helper: DiskHelper, fd: int, keys: Path, named: Named | None = None) -> None:
+        super().__init__(helper, Path(), keys, named)
+        self._fd = fd
 
     def check(self, image: str) -> None:
         """What comes is seen when it comes."""
+
+    def _look(self, image: str) -> None:
+        if self._named.bmap:
+            beforehand.bmap_at(Path(self._named.bmap))
 
     def _facts(self, image: str) -> Facts | None:
         """Nobody knows: it cannot be read twice."""
         return None
 
-    def _source(self, image: str) -> Source:
-        return Source("-", os.dup(0))  # the writer's own standard input tells it that we are there
+    def _source(self, image: str) -> tuple[dict[str, object], list[int]]:
+        return {"image": "-", "image_fd": self._fd}, [self._fd]
 
 
 @asynccontextmanager

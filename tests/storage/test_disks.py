@@ -14,12 +14,13 @@ import pytest
 
 from terrible.model import CardNews, DiskError, HostError, Location, Slot
 from terrible.storage import client
-from terrible.storage.disks import CardDisks
+from terrible.storage.disks import CardDisks, Named, PipedDisks
 from terrible.storage.hostkeys import ensure
 from terrible.storage.messages import Seen
 
 from . import cards
 from .conftest import needs_loop
+from .contents import bmap, content
 from .prepared import Made
 
 pytestmark = needs_loop
@@ -112,3 +113,80 @@ def test_only_files_of_the_directory_are_images(tmp_path: Path, image: str) -> N
     (tmp_path / "x.img").touch()
     with pytest.raises(HostError):
         CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image)
+
+
+def mapped_at_its_ends(path: Path) -> tuple[bytes, str]:
+    """An image of three megabytes in `path`, and the path of a bmap elsewhere that leaves out the second."""
+    whole = content(3 << 20)
+    path.write_bytes(whole)
+    elsewhere = path.parent / "maps" / "any.bmap"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(bmap(whole, [(0, 255), (512, 767)]))
+    return whole, str(elsewhere)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_bmap_that_is_named_says_what_is_written(tmp_path: Path, piped: bool) -> None:
+    whole, map_ = mapped_at_its_ends(tmp_path / "card.img")
+    named = Named(map_, hashlib.sha256(whole).hexdigest())
+    with (
+        (tmp_path / "card.img").open("rb") as file,
+        cards.blank("node1", 1 << 30, b"old!" * (1 << 20)) as card,
+    ):
+        keys = tmp_path / "host-keys"
+        disks = (
+            PipedDisks(Opener([card]), file.fileno(), keys, named)
+            if piped
+            else CardDisks(Opener([card]), tmp_path, keys, named)
+        )
+        asyncio.run(disks.look("card.img"))
+        last = asyncio.run(written(disks, "card.img", SLOTS[:1]))
+        assert last["node1"].outcome == "whole", last
+        there = card.read(0, 3 << 20)
+    assert there[: 1 << 20] + there[2 << 20 :] == whole[: 1 << 20] + whole[2 << 20 :]
+    assert there[1 << 20 : 2 << 20] == b"old!" * (1 << 18)
+
+
+def test_a_sha256_that_is_named_is_of_the_image_or_no_card_is_whole(tmp_path: Path) -> None:
+    mapped_at_its_ends(tmp_path / "card.img")
+    with cards.blank("node1", 1 << 30) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys", Named(sha256="5f" * 32))
+        last = asyncio.run(written(disks, "card.img", SLOTS[:1]))
+        assert (last["node1"].outcome, card.read(0, 512)) == ("failed", bytes(512))
+    assert last["node1"].error == f"the image is not the one that was meant: its sha256 is not {'5f' * 32}"
+
+
+def test_what_is_damaged_is_seen_before_a_card_is_asked_for(tmp_path: Path) -> None:
+    """And leaves no descriptor behind: the agent that looks lives for months."""
+    _, map_ = mapped_at_its_ends(tmp_path / "card.img")
+    (tmp_path / "short.img").write_bytes(bytes(1000))
+    (tmp_path / "plain.img.xz").write_bytes(bytes(1024))
+    (tmp_path / "small.img").write_bytes(bytes(1024))
+    (tmp_path / "told.img").write_bytes(bytes(1024))
+    (tmp_path / "told.img.sha256").write_text("nothing of use\n")
+    before = os.listdir("/proc/self/fd")
+    for image, named, why in (
+        ("short.img", Named(), "short.img is cut off: 1000 bytes are no whole sectors"),
+        ("plain.img.xz", Named(), "plain.img.xz is not packed as its name says"),
+        ("small.img", Named(map_), "small.img is of 1024 bytes, its bmap of an image of 3145728"),
+        ("told.img", Named(), "told.img.sha256 tells no sha256 of told.img"),
+        ("card.img", Named("/nowhere"), "/nowhere: No such file or directory"),
+        ("gone.img", Named(), f"{tmp_path}/gone.img: No such file or directory"),
+    ):
+        disks = CardDisks(Opener([]), tmp_path, tmp_path / "host-keys", named)
+        with pytest.raises(HostError) as error:
+            asyncio.run(disks.look(image))
+        assert str(error.value) == why
+    with pytest.raises(HostError, match="/nowhere: No such file or directory"):
+        asyncio.run(PipedDisks(Opener([]), 0, tmp_path, Named("/nowhere")).look("-"))
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_head_that_can_make_no_host_key_touches_no_card(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "host-keys").write_text("in the way")
+    with cards.blank("node1", 1 << 30, b"before" * 1000) as card:
+        disks = CardDisks(Opener([card]), made.path.parent, tmp_path / "host-keys")
+        last = asyncio.run(written(disks, made.path.name, SLOTS[:1]))
+        assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
+        assert last["node1"].error.startswith("host key of node1: ")
+        assert card.read(0, 6000) == b"before" * 1000
