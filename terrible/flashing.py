@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
@@ -113,7 +113,7 @@ class Flashing:
         self._port, self._supply, self._standing, self._state = port, supply, standing, state
         self._slot = standing.report.slot
         self._limits = means.limits
-        self._means = means.for_cards
+        self._files, self._means = means.files, means.for_cards
         self._before: str | None = None
         self._last = CardNews(self._slot.name)
 
@@ -139,10 +139,17 @@ class Flashing:
             self._state.set_latch(self._slot.name, None)
             self._state.set_first_boot(self._slot.name, self._last.first_boot)
             self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._last.sha256})
-            self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
+            self._standing.happened("flashed", self._said(job.image), image=job.image)
             ended(None)
         finally:
             job.without(self._slot.name)
+
+    def _said(self, image: str) -> str:
+        """That it is done, and whether the node will meet a kernel that its card has no modules for."""
+        files, sha256 = self._files, self._last.sha256
+        other = files.other_image(replace(self._slot, tree=files.tree(sha256)), sha256)
+        said = f"{image} is on its card, verified"
+        return f"{said}; but its boot files are of {other}: see terrible check" if other else said
 
     async def _card_shows(self, held_up: HeldUp) -> None:
         """Boot the mass-storage firmware, with a power cycle between attempts; BootError after the last."""

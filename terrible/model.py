@@ -153,7 +153,8 @@ class Slot:
 
     `mac` is the gadget's own address, `host_mac` that of the head's end of the same link. With `watchdog`
     a node that does not answer is power-cycled. `gadget` is the kernel module that makes its network.
-    `first_boot` are the words that its command line gets for the first boot of a card just written.
+    `first_boot` are the words that its command line gets for the first boot of a card just written, `tree`
+    is the directory with the boot files of the image on it, where there is one.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Slot:
     watchdog: bool = False
     gadget: str = "g_ether"
     first_boot: str = ""
+    tree: str = ""
 
 
 @dataclass(slots=True)

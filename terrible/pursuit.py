@@ -196,7 +196,9 @@ class Pursuit:
 
     async def _attempt(self) -> Device | None:
         """Boot once; None where that failed, after doing what the policy says about it."""
-        slot = replace(self._slot, first_boot=self._state.first_boot(self._slot.name) or "")
+        name = self._slot.name
+        tree = self._means.files.tree(self._state.image_on_card(name))
+        slot = replace(self._slot, first_boot=self._state.first_boot(name) or "", tree=tree)
         attempt = Attempt(slot, self.standing.next_attempt(), self.standing, self._complained)
         try:
             device = await self._boot(attempt)

@@ -166,7 +166,7 @@ class Life:
 
     def _pursue(self, order: Order | None) -> Coroutine[None, None, None]:
         if order is not None and order.action == "release":
-            self._state.set_latch(self.slot.name, None)
+            self._state.release(self.slot.name)
         if order is not None and order.action in ("on", "off", "boot"):
             self.wish = order.action != "off"
             self.standing.say(self.phase, self.standing.report.problem, wish=self.wish)

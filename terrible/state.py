@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from terrible.model import Verdict
+from terrible.model import Code, Verdict
 
 Flashed = dict[str, Any]
 """An image on a card: its name as `image`, and its `sha256` unpacked."""
@@ -67,6 +67,13 @@ class State:
                 self._latches[name] = code
             self._write()
 
+    def release(self, name: str) -> None:
+        """Let a slot go. What is on a card that was dirty, nobody knows any more."""
+        if self.latch(name) == Code.DIRTY_CARD:
+            self._flashed.pop(name, None)
+            self._first_boots.pop(name, None)
+        self.set_latch(name, None)
+
     # -- verdicts: what probing a port has shown ------------------------------------------------------
 
     def verdict(self, location: str) -> Verdict | None:
@@ -85,6 +92,10 @@ class State:
     def flashed(self, name: str) -> Flashed | None:
         """What was last written to the card of this slot, whole."""
         return self._flashed.get(name)
+
+    def image_on_card(self, name: str) -> str:
+        """The sha256 of that, empty where nobody knows."""
+        return str((self.flashed(name) or {}).get("sha256", ""))
 
     def set_flashed(self, name: str, what: Flashed) -> None:
         """Its card holds this now."""

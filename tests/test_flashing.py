@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -314,5 +315,76 @@ def test_a_dirty_card_stays_dirty_where_the_next_image_is_damaged(base: Path, tm
             rig.disks.images["cut.img"] = 0
             assert (await flashed(rig, "node1", "cut.img"))[-1].code == Code.NOT_FLASHED
             assert (rig.phase("node1"), state.latch("node1")) == (Phase.OFF, Code.DIRTY_CARD)
+
+    clock.run(story())
+
+
+def tree(base: Path, name: str, sha256: str) -> None:
+    """Boot files of another image, as `terrible image boot` leaves them."""
+    made = boot_directory(base / name)
+    (made / "kernel.img").write_bytes(name.encode() * 1000)
+    (made / ".terrible-image.json").write_text(json.dumps({"image": f"{name}.img", "sha256": sha256}))
+
+
+def test_a_slot_is_tied_to_the_boot_tree_of_the_image_on_its_card(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        tree(base, "v2", "5f" * 32)
+        pis = [Pi(), Pi()]
+        state = State(tmp_path / "state.json")
+        kernels = {name: digest((base / name / "kernel.img").read_bytes()) for name in ("", "v2")}
+
+        def booted() -> list[str]:
+            return [name for pi in pis for name in kernels if pi.read["kernel.img"] == kernels[name]]
+
+        async with cluster(base, pis, state=state) as rig:
+            await rig.until(Phase.UP)
+            assert booted() == ["", ""]
+            await flashed(rig, "node2")
+            await rig.until(Phase.STARTING, "node2")
+            await rig.until(Phase.UP)
+            assert booted() == ["", "v2"]
+            served = rig.broker.transcripts("node2")[-1].files
+            assert {file.layer for file in served if file.name == "kernel.img"} == {"tree v2"}
+        async with cluster(base, pis, state=State(tmp_path / "state.json")) as rig:
+            await rig.until(Phase.UP)
+            rig.broker.ask("power", "node2", "cycle", number="1")
+            await rig.until(Phase.STARTING, "node2")
+            await rig.until(Phase.UP)
+            assert booted() == ["", "v2"], "also after a restart of the agent"
+
+    clock.run(story())
+
+
+def test_a_card_that_was_released_dirty_is_tied_to_nothing(base: Path, tmp_path: Path) -> None:
+    async def story() -> None:
+        tree(base, "v2", "5f" * 32)
+        state = State(tmp_path / "state.json")
+        async with cluster(base, [Pi()], state=state) as rig:
+            await rig.until(Phase.UP)
+            await flashed(rig, "node1")
+            rig.disks.broken.add("node1")
+            await flashed(rig, "node1")
+            await rig.until(Phase.OFF)
+            rig.broker.ask("release", "node1", number="1")
+            await rig.until(Phase.UP)
+            layers = {file.layer for file in rig.broker.transcripts("node1")[-1].files}
+            assert "tree v2" not in layers
+        assert (state.image_on_card("node1"), state.first_boot("node1")) == ("", None)
+
+    clock.run(story())
+
+
+def test_whoever_flashes_an_image_is_told_where_the_kernel_will_be_anothers(base: Path) -> None:
+    async def story() -> None:
+        (base / ".terrible-image.json").write_text(json.dumps({"image": "old.img", "sha256": "0d" * 32}))
+        async with cluster(base, [Pi()]) as rig:
+            await flashed(rig, "node1")
+            tree(base, "v2", "5f" * 32)
+            await flashed(rig, "node1")
+            said = [event.message for event in events(rig, "node1", "flashed")]
+        assert said == [
+            f"{IMAGE} is on its card, verified; but its boot files are of old.img: see terrible check",
+            f"{IMAGE} is on its card, verified",
+        ]
 
     clock.run(story())

@@ -22,9 +22,8 @@ from terrible.storage.facts import MARK, mark_of, text_of
 from terrible.storage.fat import File, Volume
 from terrible.storage.models import FIRST_STAGE, SET_ASIDE
 from terrible.storage.versions import version_of
+from terrible.tree import RECORD
 
-RECORD = ".terrible-image.json"
-"""Which image a directory of boot files is from. No node is ever served a name that begins with a dot."""
 CMDLINE = "cmdline.txt"
 _KEPT_CMDLINE = "cmdline.txt.image"
 _LEFT_OUT = frozenset(

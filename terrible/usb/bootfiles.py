@@ -62,6 +62,16 @@ class BootFiles:
         self._cache = Cache()
         self._warned: set[Version | None] = set()
 
+    def tree(self, image: str) -> str:
+        """The boot tree of an image (its sha256) in the base directory; "" where none is, or that itself."""
+        return self._layers.tree(image)
+
+    def other_image(self, slot: Slot, image: str) -> str:
+        """The name of the image that this slot's boot files are of, if that is known and is not this one."""
+        origin = self._layers.origin(slot) or {}
+        other = origin.get("sha256", image) != image
+        return str(origin.get("image", "another image")) if other else ""
+
     async def find(self, slot: Slot, chip: str, name: str) -> Found | Missing:
         """The file as this slot sees it.
 

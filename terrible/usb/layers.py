@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from terrible import tree
 from terrible.model import HostError, Slot
 from terrible.usb import jail
 from terrible.usb.archive import Archive
 from terrible.usb.cache import Cache, Content
-from terrible.usb.identify import CHIPS
+from terrible.usb.identify import BOOTCODE, CHIPS
 
 ARCHIVE = "bootfiles.bin"
 _PROFILES = "profiles"
@@ -97,6 +98,20 @@ class Layers:
         own = self._own(slot) if self._roots.overlay else []
         return own if self._is_private(name) else own + self._shared(slot, chip, name)
 
+    def tree(self, sha256: str) -> str:
+        """The directory in the base directory that is the boot tree of this image; "" where none need be."""
+        base = self._roots.base
+        if not sha256 or _sha256(base) == sha256:
+            return ""
+        names = sorted(path.name for path in base.glob("[!.]*/") if not self._is_private(path.name))
+        return next((name for name in names if _sha256(base / name) == sha256), "")
+
+    def origin(self, slot: Slot) -> Mapping[str, Any] | None:
+        """What is recorded of the image that this slot's boot files are of; None where nothing is."""
+        places = (*((slot.name, slot.location) if self._roots.overlay else ()), slot.tree)
+        records = (tree.image_of(self._roots.base / place) for place in places)
+        return next((record for record in records if record is not None), None)
+
     def _own(self, slot: Slot) -> list[Layer]:
         return [Directory(name, self._roots.base / name) for name in (slot.name, slot.location)]
 
@@ -107,7 +122,10 @@ class Layers:
         if self._roots.firmware and _FIRMWARE.fullmatch(name):
             layers.append(Directory("firmware", self._roots.firmware))
         layers.append(Directory(chip, self._roots.base / chip))
-        layers.append(Directory("base", self._roots.base))
+        if slot.tree:
+            layers.append(Directory(f"tree {slot.tree}", self._roots.base / slot.tree))
+        if not slot.tree or name in BOOTCODE.values():  # no image has those of a Pi 4 or 5
+            layers.append(Directory("base", self._roots.base))
         layers.append(Members(ARCHIVE, self._archive, chip))
         return layers
 
@@ -143,6 +161,10 @@ def why_absent(error: OSError) -> str | None:
         errno.EISDIR: "no regular file",
         errno.ENXIO: "no regular file",
     }.get(error.errno, "")
+
+
+def _sha256(directory: Path) -> object:
+    return (tree.image_of(directory) or {}).get("sha256")
 
 
 def _first_below(base: Path, other: Path | None) -> tuple[str, ...]:

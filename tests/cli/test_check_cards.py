@@ -51,6 +51,16 @@ def test_boot_files_of_another_image_are_a_warning_and_a_slots_own_come_first(
     assert told(config) == [(Level.WARNING, said)]
 
 
+def test_the_tree_of_the_image_on_the_card_is_what_the_slot_boots_from(
+    config: Config, tmp_path: Path
+) -> None:
+    State(tmp_path / "state.json").set_flashed("node1", FLASHED)
+    (tmp_path / "boot" / "v2").mkdir()
+    record(tmp_path / "boot", "00" * 32)
+    record(tmp_path / "boot" / "v2", FLASHED["sha256"])
+    assert told(config) == [(Level.OK, "node1: node.img.xz, and its boot files are of it")]
+
+
 def test_boot_files_of_no_image_are_only_told(config: Config, tmp_path: Path) -> None:
     State(tmp_path / "state.json").set_flashed("node1", FLASHED)
     assert [level for level, _ in told(config)] == [Level.NOTE]

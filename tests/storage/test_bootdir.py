@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from terrible.model import HostError, Location, Slot
-from terrible.storage.bootdir import RECORD, make
+from terrible.storage.bootdir import make
+from terrible.tree import RECORD
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
 from tests.storage.images import BOOKWORM, CONFIG, Stock, pack
 
