@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from terrible.model import Answer, Code, Event, Phase, Progress
+from terrible.sim.families import FAMILIES
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi
 from terrible.state import State
@@ -56,6 +57,19 @@ def test_every_card_is_written_at_once_and_every_node_is_up_again(base: Path) ->
                 assert phases[-1] is Phase.UP
                 assert len(events(rig, slot.name, "flashed")) == 1
             assert [rig.cuts(n) for n in range(1, 5)] == [2, 2, 2, 2], "into the firmware, and back"
+
+    clock.run(story())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_taken_to_its_card_and_back(base: Path, family: str) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi(FAMILIES[family])]) as rig:
+            await rig.until(Phase.UP)
+            assert (await flashed(rig, "node1"))[-1].status == "done"
+            await rig.until(Phase.UP)
+            shown = rig.broker.transcripts("node1")[-2]
+            assert (shown.outcome, shown.files[0].name) == ("disk", FAMILIES[family].bootcode)
 
     clock.run(story())
 
