@@ -15,6 +15,7 @@ from dataclasses import replace
 from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
+from terrible.darkness import Darkness
 from terrible.model import RUNNING, BootError, Code, DeviceLeft, Phase, PowerError, Problem, Stage
 from terrible.port import HEARD, Port
 from terrible.seams import Device
@@ -44,6 +45,7 @@ class Pursuit:
         self._supply, self._means, self._state, self._ended = supply, means, state, ended
         self._limits = means.limits
         self._vigil = Vigil(standing, supply, means.network, means.limits)
+        self._darkness = Darkness(port, supply, standing, self._serve, ended)
         self._failures = self._flaps = 0
         self._on = False
         self._due: Callable[[], float] | None = None
@@ -67,50 +69,12 @@ class Pursuit:
     async def stay_off(self, force: bool) -> None:
         """Shut the node down, cut its power and keep it so. Where that is refused, the wish stands."""
         self._on = False
-        try:
-            await self._supply.cut_gently(force, for_good=True)
-        except PowerError as error:
-            self._supply.settled()
-            self.standing.say(self.phase, error.problem)
-            self._ended(error.problem)
-            await self._until_cut()
-        await self._keep_dark(None)
+        await self._darkness.by_wish(force)
 
     async def stay_latched(self, why: Problem) -> None:
         """Cut the power at once and keep it so until a person lets go."""
         self._on = False
-        if not await self._supply.try_to_cut(for_good=True):
-            refused = self.standing.report.problem
-            message = f"{why.message}; {refused.message}" if refused else why.message
-            self.standing.say(self.phase, Problem(why.code, message))
-            self._ended(why)
-            await self._until_cut()
-        await self._keep_dark(why)
-
-    async def _keep_dark(self, why: Problem | None) -> None:
-        """What shows up is cut: kernels and hubs give power back unasked, some after minutes."""
-        while True:
-            self.standing.say(Phase.OFF, why)
-            self._ended(why if self.standing.report.wish else None)
-            await self.port.shows()
-            if not await self._supply.try_to_cut(for_good=True):
-                await self._until_cut()
-
-    async def _until_cut(self) -> None:
-        """What may not be cut, or cannot, is served on, lest a ROM sits there unserved; neighbours change."""
-        serving = asyncio.create_task(self._serve(), name=f"{self._slot.name} on against its wish")
-        self.standing.standing_problem = self.standing.report.problem
-        try:
-            for refusals in itertools.count(1):
-                await asyncio.wait({serving}, timeout=policy.insist(refusals))
-                if serving.done():
-                    serving.result()  # it never ends by itself: this raises what went wrong
-                if await self._supply.try_to_cut(for_good=True):
-                    return
-        finally:
-            self.standing.standing_problem = None
-            serving.cancel()
-            await asyncio.wait({serving})
+        await self._darkness.by_latch(why)
 
     # -- on -----------------------------------------------------------------------------------------
 
