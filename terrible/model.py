@@ -95,6 +95,7 @@ class Code(StrEnum):
     CONFLICT = "conflict"
     NETWORK = "network"
     DIRTY_CARD = "dirty_card"
+    NOT_FLASHED = "not_flashed"
     STATE_FILE = "state_file"
     AGENT_ERROR = "agent_error"
 
