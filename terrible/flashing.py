@@ -92,6 +92,8 @@ class Job:
 
 def _marked(place: Place) -> bool:
     """Whether its card may be touched: not before the next start of the agent will know that it was."""
+    if place.done.done():  # its slot has let it go: the descriptor is closed, and may be another's by now
+        return False
     try:
         place.mark()
     except HostError as error:
@@ -136,9 +138,9 @@ class Flashing:
             self._standing.happened("not_flashed", error.problem.message, image=job.image)
             ended(error.problem)
         else:
-            self._state.set_latch(self._slot.name, None)
             self._state.set_first_boot(self._slot.name, self._last.first_boot)
             self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._last.sha256})
+            self._state.set_latch(self._slot.name, None)  # last: whatever ends us before, it does not boot
             self._standing.happened("flashed", f"{job.image} is on its card, verified", image=job.image)
             ended(None)
         finally:
