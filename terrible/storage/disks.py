@@ -132,9 +132,12 @@ class StdinDisks(CardDisks):
 @asynccontextmanager
 async def _writer(descriptors: Sequence[int]) -> AsyncIterator[Process]:
     command = [sys.executable, "-m", "terrible.storage.worker"]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True
+        )
+    except OSError as error:
+        raise HostError(f"there is no process to be had for the writing: {error.strerror}") from error
     try:
         yield process
     finally:

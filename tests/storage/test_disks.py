@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import os
 import subprocess
@@ -17,6 +18,7 @@ from terrible.storage import client
 from terrible.storage.disks import CardDisks
 from terrible.storage.hostkeys import ensure
 from terrible.storage.messages import Seen
+from tests.conftest import fill
 
 from . import cards
 from .conftest import needs_loop
@@ -112,3 +114,19 @@ def test_only_files_of_the_directory_are_images(tmp_path: Path, image: str) -> N
     (tmp_path / "x.img").touch()
     with pytest.raises(HostError):
         CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_head_without_room_for_keys_or_for_what_it_unpacks_touches_no_card(
+    of_bookworm: Made, small_disk: Path, tmp_path: Path, *, packed: bool
+) -> None:
+    """Else the card would be whole, and lack its host key and the words of its first boot."""
+    fill(small_disk)
+    image = tmp_path / ("node.img.gz" if packed else "node.img")
+    content = of_bookworm.path.read_bytes()
+    image.write_bytes(gzip.compress(content, 1) if packed else content)
+    with cards.blank("node1", 1 << 30, b"before" * 1000) as card:
+        disks = CardDisks(Opener([card]), tmp_path, small_disk / "host-keys")
+        with pytest.raises(HostError, match="No space left"):
+            asyncio.run(written(disks, image.name, SLOTS[:1]))
+        assert card.read(0, 6000) == b"before" * 1000
