@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from terrible.attempt import Attempt
@@ -27,9 +27,13 @@ Ended = Callable[[Problem | None], None]
 
 @dataclass
 class Place:
-    """A slot's card in a job. `tell` hears of its progress; `done` gets None once it is whole, or why not."""
+    """A slot's card in a job. `mark` notes that it is dirty from now on, HostError where that cannot be kept.
+
+    `tell` hears of its progress; `done` gets None once it is whole, or why not.
+    """
 
     card: Card
+    mark: Callable[[], None]
     tell: Callable[[CardNews], None]
     done: asyncio.Future[Problem | None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -57,10 +61,10 @@ class Job:
         if not self._awaited:
             self._complete.set()
 
-    async def write(self, slot: Slot, tell: Callable[[CardNews], None]) -> None:
+    async def write(self, slot: Slot, mark: Callable[[], None], tell: Callable[[CardNews], None]) -> None:
         """Open the slot's card and return once it is whole; BootError where it is not, or may not be."""
         async with self._disks.open(slot) as card:
-            place = self._places[slot.name] = Place(card, tell)
+            place = self._places[slot.name] = Place(card, mark, tell)
             self.without(slot.name)
             if (problem := await place.done) is not None:
                 raise BootError(problem.message, problem.code)
@@ -71,8 +75,8 @@ class Job:
             return
         await self._complete.wait()
         try:
-            if self._places:
-                await self._write()
+            if cards := [place.card for place in self._places.values() if _marked(place)]:
+                await self._write(cards)
         finally:
             for place in self._places.values():
                 _settle(place, Problem(Code.DIRTY_CARD, "the writing ended before this card was done"))
@@ -89,16 +93,34 @@ class Job:
             self._looked.set_result(problem)
         return problem is None
 
-    async def _write(self) -> None:
-        cards = [place.card for place in self._places.values()]
-        for name, place in self._places.items():
-            place.tell(CardNews(name, "preparing"))  # it may be touched from now on
-        async for news in self._disks.write(self.image, cards):
-            place = self._places[news.slot]
-            place.tell(news)
-            if news.outcome:
-                code = Code.DIRTY_CARD if news.touched else Code.NOT_FLASHED
-                _settle(place, None if news.outcome == "whole" else Problem(code, news.error))
+    async def _write(self, cards: Sequence[Card]) -> None:
+        try:
+            async for news in self._disks.write(self.image, cards):
+                self._hear(news)
+        except HostError as error:
+            for card in cards:
+                self._hear(CardNews(card.slot, outcome="failed", error=str(error), touched=False))
+
+    def _hear(self, news: CardNews) -> None:
+        place = self._places[news.slot]
+        place.tell(news)
+        if news.outcome == "whole":
+            _settle(place, None)
+        elif news.outcome:
+            _settle(place, Problem(Code.DIRTY_CARD if news.touched else Code.NOT_FLASHED, news.error))
+
+
+def _marked(place: Place) -> bool:
+    """Whether its card may be touched: not before the next start of the agent will know that it was."""
+    if place.done.done():  # its slot has let it go: the descriptor is closed, and may be another's by now
+        return False
+    try:
+        place.mark()
+    except HostError as error:
+        _settle(place, Problem(Code.STATE_FILE, f"its card was not touched: {error}"))
+        return False
+    place.tell(CardNews(place.card.slot, "preparing"))
+    return True
 
 
 def _settle(place: Place, problem: Problem | None) -> None:
@@ -130,15 +152,15 @@ class Flashing:
             await self._supply.give(True, held_up)
             await self._card_shows(held_up)
             self._standing.say(Phase.FLASHING, power=True)
-            await job.write(self._slot, self._told)
+            await job.write(self._slot, self._mark, self._told)
         except BootError as error:
             job.without(self._slot.name)
             self._standing.happened("not_flashed", error.problem.message, image=job.image)
             ended(error.problem)
         else:
-            self._state.set_latch(self._slot.name, None)
             self._state.set_first_boot(self._slot.name, self._last.first_boot)
             self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._last.sha256})
+            self._state.set_latch(self._slot.name, None)  # last: whatever ends us before, it does not boot
             self._standing.happened("flashed", self._said(job.image), image=job.image)
             ended(None)
         finally:
@@ -182,13 +204,17 @@ class Flashing:
             self._supply.settled()
             self._standing.attempted(attempt.closed(outcome, why))
 
+    def _mark(self) -> None:
+        if not self._state.set_latch(self._slot.name, Code.DIRTY_CARD):
+            self._state.set_latch(self._slot.name, self._before)
+            raise HostError(self._state.problem)
+
     def _told(self, news: CardNews) -> None:
         if news.outcome:
             self._last = news
             if not news.touched:
                 self._state.set_latch(self._slot.name, self._before)
             return
-        self._state.set_latch(self._slot.name, Code.DIRTY_CARD)
         done = Progress(self._slot, Phase.FLASHING, news.done, news.stage, news.total, news.rate, news.left)
         self._standing.progressed(done)
 

@@ -184,7 +184,10 @@ class Disks(Protocol):
         """The card at the slot's location, and no other disk; BootError where it is not safe to write."""
 
     def write(self, image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
-        """Write the image to all of them at once and verify each; one that fails stops no other."""
+        """Write the image to all of them at once and verify each; one that fails stops no other.
+
+        HostError, before any of them is touched, where this machine lacks something for it.
+        """
 
 
 class Broker(Protocol):

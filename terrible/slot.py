@@ -86,8 +86,9 @@ class Life:
         return order.done
 
     def latch(self, code: Code) -> None:
-        """Hold the slot off from now on, also over a restart."""
-        self._state.set_latch(self.slot.name, code)
+        """Hold the slot off from now on, also over a restart. A dirty card stays the reason."""
+        if self._state.latch(self.slot.name) != Code.DIRTY_CARD:
+            self._state.set_latch(self.slot.name, code)
         self.standing.happened(code, _WHY[code])
         self._orders.put_nowait(Order("latch", False, asyncio.get_running_loop().create_future()))
 

@@ -29,6 +29,7 @@ class State:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.problem = ""
+        self._kept = True
         self.on_problem: Callable[[], object] = lambda: None
         self.on_verdict: Callable[[], object] = lambda: None
         held = self._read() if path else {}
@@ -58,14 +59,14 @@ class State:
         """The code of the problem that holds this slot off, if one does."""
         return self._latches.get(name)
 
-    def set_latch(self, name: str, code: str | None) -> None:
-        """Hold a slot off, or let it go."""
-        if code != self._latches.get(name):
-            if code is None:
-                del self._latches[name]
-            else:
+    def set_latch(self, name: str, code: str | None) -> bool:
+        """Hold a slot off, or let it go; whether the next start will know of it."""
+        if code != self._latches.get(name) or not self._kept:
+            self._latches.pop(name, None)
+            if code is not None:
                 self._latches[name] = code
             self._write()
+        return self._kept
 
     def release(self, name: str) -> None:
         """Let a slot go. What is on a card that was dirty, nobody knows any more."""
@@ -149,8 +150,10 @@ class State:
         try:
             _replace(self._path, json.dumps(self._held(), sort_keys=True))
         except OSError as error:
+            self._kept = False
             self._complain(f"cannot remember wishes in {self._path}: {error.strerror}")
         else:
+            self._kept = True
             self._complain("")
 
     def _complain(self, problem: str) -> None:

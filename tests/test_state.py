@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from terrible.state import State
+
+from .conftest import fill
 
 
 @pytest.fixture
@@ -114,26 +114,6 @@ def test_a_name_instead_of_a_list_is_damage(path: Path) -> None:
 
 
 # -- disks that fail ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 KiB of our own."""
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(directory)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("root may not mount anything here")
-    yield directory
-    subprocess.run(["umount", "-l", str(directory)], check=True)
-
-
-def fill(disk: Path) -> None:
-    with pytest.raises(OSError, match="No space left"), (disk / "ballast").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1024))
 
 
 def test_a_full_disk_is_said_and_stops_nothing(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ _REMEDIES = {
     "boot_failed": "terrible log {name} shows the attempt",
     "overcurrent": "see to what draws so much, then terrible release {name}",
     "dirty_card": "flash it again, with another card if this one is worn",
+    "state_file": "see to the head's disk, then flash again",
     "power_unsupported": "terrible hubs shows what can be switched",
     "power_protected": "--force cuts other nodes as well, but never what is no Pi",
     "power_shared": "name all that share it, or use --force",

@@ -106,12 +106,7 @@ class CardDisks:
         with ExitStack() as held:
             facts = await asyncio.to_thread(self._facts, image)
             keys = patches(facts, [card.slot for card in places], self._keys)
-            try:
-                own = await asyncio.to_thread(held.enter_context, keys)
-            except (HostError, OSError) as error:
-                for card in places:
-                    yield CardNews(card.slot, outcome="failed", error=str(error), touched=False)
-                return
+            own = await asyncio.to_thread(held.enter_context, keys)
             source, fds = self._source(image)
             job = source | {"bmap": self._named.bmap, "sha256": self._named.sha256}
             job |= {"cards": [card.job for card in places], "patches": [patch.job for patch in own]}
@@ -157,9 +152,12 @@ class PipedDisks(CardDisks):
 @asynccontextmanager
 async def _writer(descriptors: Sequence[int]) -> AsyncIterator[Process]:
     command = [sys.executable, "-m", "terrible.storage.worker"]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True
+        )
+    except OSError as error:
+        raise HostError(f"there is no process to be had for the writing: {error.strerror}") from error
     try:
         yield process
     finally:

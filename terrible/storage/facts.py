@@ -47,13 +47,18 @@ class Facts:
 
 
 def known(path: Path, spill: Path) -> Facts | None:
-    """The facts of an image that is about to be written, None where it is no Pi's: that is written, too."""
+    """The facts of an image that is about to be written, None where it is no Pi's: that is written, too.
+
+    HostError where this machine cannot tell, as with no room in `spill`: it may be one that gets a host key.
+    """
     try:
         with opened(path, spill, whole=False) as image:
             return facts_of(image)
-    except (HostError, OSError) as error:
+    except BadImage as error:
         log.info("%s: %s", path.name, error)
         return None
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror or error}") from error
 
 
 def facts_of(image: Image) -> Facts:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrible.model import HostError, Slot
+from terrible.storage.programs import last_line
 
 NAME = "ssh_host_ed25519_key"
 """As sshd looks for it in /etc/ssh; every OpenSSH since 2014 takes this kind."""
@@ -45,9 +46,11 @@ def _make(directory: Path, place: Path) -> None:
         made.mkdir(mode=0o700)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", str(made / NAME)]
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+            subprocess.run(command, check=True, capture_output=True, timeout=30)
         except FileNotFoundError:
             raise HostError("ssh-keygen is not installed; run: sudo apt install openssh-client") from None
+        except subprocess.CalledProcessError as error:
+            raise HostError(f"ssh-keygen made no key for {place.name}: {last_line(error.stderr)}") from None
         except subprocess.SubprocessError as error:
             raise HostError(f"ssh-keygen made no key for {place.name}: {error}") from None
         os.rename(made, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import os
 import subprocess
@@ -17,6 +18,7 @@ from terrible.storage import client
 from terrible.storage.disks import CardDisks, Named, PipedDisks
 from terrible.storage.hostkeys import ensure
 from terrible.storage.messages import Seen
+from tests.conftest import fill
 
 from . import cards
 from .conftest import needs_loop
@@ -182,11 +184,17 @@ def test_what_is_damaged_is_seen_before_a_card_is_asked_for(tmp_path: Path) -> N
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_head_that_can_make_no_host_key_touches_no_card(made: Made, tmp_path: Path) -> None:
-    (tmp_path / "host-keys").write_text("in the way")
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_head_without_room_for_keys_or_for_what_it_unpacks_touches_no_card(
+    of_bookworm: Made, small_disk: Path, tmp_path: Path, *, packed: bool
+) -> None:
+    """Else the card would be whole, and lack its host key and the words of its first boot."""
+    fill(small_disk)
+    image = tmp_path / ("node.img.gz" if packed else "node.img")
+    content = of_bookworm.path.read_bytes()
+    image.write_bytes(gzip.compress(content, 1) if packed else content)
     with cards.blank("node1", 1 << 30, b"before" * 1000) as card:
-        disks = CardDisks(Opener([card]), made.path.parent, tmp_path / "host-keys")
-        last = asyncio.run(written(disks, made.path.name, SLOTS[:1]))
-        assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
-        assert last["node1"].error.startswith("host key of node1: ")
+        disks = CardDisks(Opener([card]), tmp_path, small_disk / "host-keys")
+        with pytest.raises(HostError, match="No space left"):
+            asyncio.run(written(disks, image.name, SLOTS[:1]))
         assert card.read(0, 6000) == b"before" * 1000
