@@ -37,6 +37,8 @@ class Flash:
         error = None
         try:
             source = opened(self._job.image, self._job.fd, self._job.digest, self._job.bmap)
+            if self._job.mark not in (None, source.mark):
+                raise ImageError("the image's file is another than the one that was looked at")
             mapped = source.bmap.mapped if source.bmap else source.size
             self._report.say("image", bytes=source.size, mapped=mapped)
             self._passes(source, self._writers(source, mapped))

@@ -45,6 +45,20 @@ def _flipped(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :]
 
 
+def _copied_over(path: Path) -> None:
+    """As `cp` does it."""
+    contents.packed(path, contents.content(12 * MB, seed=2))
+
+
+def _grown(path: Path) -> None:
+    os.truncate(path, path.stat().st_size + 4096)
+
+
+def _cut_at_a_hole(path: Path) -> None:
+    """What is missing then reads as zeros, which it was in part."""
+    os.truncate(path, path.stat().st_size * 5 // 6)
+
+
 @pytest.mark.parametrize("harm", [_cut, _flipped])
 @pytest.mark.parametrize("form", ["gz", "xz", "zst"])
 @pytest.mark.parametrize("piped", [False, True])
@@ -101,6 +115,25 @@ def test_a_bmap_that_is_damaged_or_of_another_size(tmp_path: Path) -> None:
     _refused(path, "card.bmap: the bmap is not one", touched=False)
     path.with_name("card.bmap").write_bytes(contents.bmap(IMAGE + bytes(4096), [(0, 9)]))
     _refused(path, "its bmap of an image of", touched=False)
+
+
+@pytest.mark.parametrize("form", ["card.img", "card.img.gz"])
+@pytest.mark.parametrize("harm", [_copied_over, _grown, _cut_at_a_hole])
+def test_a_file_that_is_written_to_while_it_is_read(
+    form: str, harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    whole = contents.content(12 * MB)  # more than there is memory for
+    path = contents.packed(tmp_path / form, whole)
+    if form == "card.img":
+        contents.sparse(path, whole)
+    medium = Medium(16 * MB)
+    with faulty("node1", medium) as card:
+        medium.log.clear()
+        medium.moment, medium.then = 2, lambda: harm(path)
+        outcome = flash(path, [card], memory=22 * MB)
+    assert "has changed while it was read" in outcome.end["error"]
+    assert outcome.cards()["node1"]["outcome"] == "failed"
+    assert medium.now[:512] == bytes(512)
 
 
 @pytest.mark.parametrize(
