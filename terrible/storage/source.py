@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,6 +104,8 @@ class Source:
                 buffer = lend()
                 try:
                     length = _fill(stream, buffer.view)
+                    if self.size is not None and offset + length > self.size:
+                        raise ImageError(f"the image has more than the {self.size} bytes that were expected")
                     if length % SECTOR:
                         raise ImageError(f"the image ends within a sector, after {offset + length} bytes")
                     yield from pieces.carve(buffer, offset, length, self.bmap) if length else ()
@@ -119,7 +122,9 @@ class Source:
 def _seek(fd: int, offset: int, whence: int, size: int) -> int:
     try:
         return os.lseek(fd, offset, whence)
-    except OSError:  # ENXIO: nothing but a hole until the end
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # nothing but a hole until the end
+            raise
         return size
 
 

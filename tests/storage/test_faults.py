@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,28 @@ def test_an_image_in_a_pipe_that_ends_too_early(size: int, tmp_path: Path) -> No
         assert card.read(0, 512) == bytes(512)
 
 
+def test_an_image_in_a_pipe_that_goes_on_after_its_end(tmp_path: Path) -> None:
+    """What the bmap leaves out goes to no card, and would be read for ever."""
+    (tmp_path / "bmap").write_bytes(contents.bmap(IMAGE, [(0, 9)]))
+    read, write = os.pipe()
+    with blank("node1", SIZE, USED) as card, ThreadPoolExecutor() as pool:
+        worker = Worker("-", [card], [read], image_fd=read, bmap=str(tmp_path / "bmap"))
+        os.close(read)
+        taken = pool.submit(_taken, write, IMAGE, 200)
+        assert "has more than the" in worker.outcome().end["error"]
+        assert taken.result(60) < 20
+        assert card.read(0, 512) == bytes(512)
+
+
+def _taken(fd: int, whole: bytes, more: int) -> int:
+    """How many of the MB that follow are taken."""
+    with open(fd, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
+        pipe.write(whole)
+        for number in range(more):  # noqa: B007  # the last that was begun
+            pipe.write(bytes(MB))
+    return number
+
+
 @pytest.mark.parametrize("form", ["card.img", "card.img.xz"])
 def test_a_digest_that_is_not_the_image_s(form: str, tmp_path: Path) -> None:
     path = contents.packed(tmp_path / form, IMAGE)
@@ -149,6 +172,11 @@ def test_what_is_no_image(name: str, content: bytes | None, why: str, tmp_path: 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     _refused(tmp_path / name, why, touched=False)
+
+
+def test_an_image_on_a_worn_disk() -> None:
+    """An ordinary file whose first bytes give EIO."""
+    _refused("/proc/self/mem", "cannot be read: Input/output error", touched=False)
 
 
 @pytest.mark.parametrize("form", ["card.img", "card.img.xz", "card.img.zst"])
