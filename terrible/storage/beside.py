@@ -12,6 +12,8 @@ from pathlib import Path
 from terrible.storage.faults import ImageError
 
 PACKED = frozenset({".xz", ".gz", ".zst"})
+_LONGEST = 1 << 20
+"""Bytes of a file of digests that are read: some 10,000 lines."""
 _LINE = re.compile(r"([0-9a-fA-F]{64})(?: [ *](.+))?")
 
 
@@ -34,7 +36,11 @@ def _names(image: Path, suffix: str) -> list[Path]:
 
 def _told(path: Path, image: Path) -> str:
     """Of several lines the one that names the image, packed or not; a single one may name nothing."""
-    lines = path.read_text(errors="replace").splitlines()
+    try:
+        with path.open(errors="replace") as file:
+            lines = file.read(_LONGEST).splitlines()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from error
     found = [match for line in lines if (match := _LINE.fullmatch(line.strip()))]
     named = {Path(match[2]).name: match[1].lower() for match in found if match[2]}
     for name in (image.name, image.stem):

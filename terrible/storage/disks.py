@@ -24,6 +24,7 @@ from terrible.storage.client import DiskHelper
 from terrible.storage.facts import Facts, known
 from terrible.storage.faults import ImageError
 from terrible.storage.keypatch import patches
+from terrible.storage.source import mark
 
 APPEARS, AGAIN = 15.0, 0.5
 """Seconds in which a card may become one that can be opened, and between two tries."""
@@ -113,10 +114,10 @@ class CardDisks:
         """Write and verify all of them at once."""
         places = [card for card in cards if isinstance(card, OpenCard)]
         with ExitStack() as held:
+            source, fds = self._source(image)
             facts = await asyncio.to_thread(self._facts, image)
             keys = patches(facts, [card.slot for card in places], self._keys)
             own = await asyncio.to_thread(held.enter_context, keys)
-            source, fds = self._source(image)
             job = source | {"bmap": self._named.bmap, "sha256": self._named.sha256}
             job |= {"cards": [card.job for card in places], "patches": [patch.job for patch in own]}
             inherited = [*fds, *(card.fd for card in places), *(patch.fd for patch in own)]
@@ -128,8 +129,15 @@ class CardDisks:
                     yield replace(news, first_boot=words)
 
     def _source(self, image: str) -> tuple[dict[str, object], list[int]]:
-        """Where the writer gets the image, as it is told, and the descriptors that it needs for that."""
-        return {"image": str(self._images / image)}, []
+        """Where the writer gets the image, as it is told, and the descriptors that it needs for that.
+
+        Ask before anything is learned of the image: the writer takes no other file for it.
+        """
+        path = self._images / image
+        try:
+            return {"image": str(path), "mark": mark(path.stat())}, []
+        except OSError as error:
+            raise HostError(f"{path}: {error.strerror}") from error
 
     def _facts(self, image: str) -> Facts | None:
         """What is to be known of it before it is written; the state directory takes what is unpacked."""

@@ -36,12 +36,14 @@ class Flash:
         """Write all cards; the exit code, 0 where every one is whole."""
         error = None
         try:
-            source = opened(self._job.image, self._job.fd, self._job.digest, self._job.bmap)
+            source = self._opened()
             mapped = source.bmap.mapped if source.bmap else source.size
             self._report.say("image", bytes=source.size, mapped=mapped)
             self._passes(source, self._writers(source, mapped))
         except (ImageError, CardError) as fault:
             error = str(fault)
+        except OSError as fault:  # what lies on a worn disk may not be read even for its first bytes
+            error = f"the image cannot be read: {fault.strerror}"
         told = {card.slot for card in self._cards}
         for target in self._job.targets:
             if target.slot not in told:
@@ -49,6 +51,13 @@ class Flash:
         self._report.close()
         self._report.say("end", error=error, sha256=self._image.sha256 or None)
         return 0 if error is None and all(card.whole for card in self._cards) else 1
+
+    def _opened(self) -> Source:
+        """The image, if it is the one that was looked at."""
+        source = opened(self._job.image, self._job.fd, self._job.digest, self._job.bmap)
+        if self._job.mark not in (None, source.mark):
+            raise ImageError("the image's file is another than the one that was looked at")
+        return source
 
     def _writers(self, source: Source, mapped: int | None) -> dict[str, Writer]:
         """A thread for each card that can be had. None touches its card before the image's first piece."""

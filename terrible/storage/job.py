@@ -24,7 +24,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`image` is a path, or `fd` a descriptor to read it from. `memory` in bytes."""
+    """`image` is a path, or `fd` a descriptor to read it from. `memory` in bytes.
+
+    `mark` is that of the file which was looked at before, where one was (storage.source).
+    """
 
     image: str
     fd: int | None
@@ -32,6 +35,7 @@ class Job:
     bmap: str | None
     targets: tuple[Target, ...]
     memory: int
+    mark: tuple[int, ...] | None
 
 
 def parse(line: str) -> Job:
@@ -48,7 +52,8 @@ def parse(line: str) -> Job:
         digest = str(asked["sha256"]).lower() if asked.get("sha256") else None
         fd = int(asked["image_fd"]) if asked["image"] == "-" else None
         memory = int(asked.get("memory") or 64 << 20)
-        job = Job(str(asked["image"]), fd, digest, asked.get("bmap"), targets, memory)
+        mark = tuple(map(int, asked["mark"])) if asked.get("mark") else None
+        job = Job(str(asked["image"]), fd, digest, asked.get("bmap"), targets, memory, mark)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ImageError(f"the worker was asked for something it does not understand: {error!r}") from error
     if not targets or len(patches) != len(targets):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from terrible.storage import pieces, unpack
@@ -14,6 +15,12 @@ from terrible.storage.pieces import Kind, Piece
 from terrible.storage.pool import CHUNK, Buffer
 
 SECTOR = 512
+Mark = tuple[int, ...]
+
+
+def mark(status: os.stat_result) -> Mark:
+    """What a file is not without while somebody writes to it, or after another has taken its name."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Lender(Protocol):
@@ -36,15 +43,24 @@ class Source:
     digest: str | None
     found: str = ""
     """The sha256 of a packed file as it is, once it has been read to its end and somebody has told one."""
+    mark: Mark = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mark = mark(os.fstat(self.fd))
 
     def pieces(self, lend: Lender) -> Iterator[Piece]:
-        """All of it. A piece's buffer is held for whoever iterates until the next piece is asked for."""
+        """All of it. A piece's buffer is held for whoever iterates until the next piece is asked for.
+
+        ImageError at the end of a file that was written to meanwhile: it would be half of each.
+        """
         if self.again:
             os.lseek(self.fd, 0, os.SEEK_SET)
         if self.again and not self.kind:
             yield from self._sparse(lend)
         else:
             yield from self._stream(lend)
+        if self.again and mark(os.fstat(self.fd)) != self.mark:
+            raise ImageError("the image's file has changed while it was read")
 
     def _sparse(self, lend: Lender) -> Iterator[Piece]:
         """A file with holes: they are not read."""
@@ -88,6 +104,8 @@ class Source:
                 buffer = lend()
                 try:
                     length = _fill(stream, buffer.view)
+                    if self.size is not None and offset + length > self.size:
+                        raise ImageError(f"the image has more than the {self.size} bytes that were expected")
                     if length % SECTOR:
                         raise ImageError(f"the image ends within a sector, after {offset + length} bytes")
                     yield from pieces.carve(buffer, offset, length, self.bmap) if length else ()
@@ -104,7 +122,9 @@ class Source:
 def _seek(fd: int, offset: int, whence: int, size: int) -> int:
     try:
         return os.lseek(fd, offset, whence)
-    except OSError:  # ENXIO: nothing but a hole until the end
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # nothing but a hole until the end
+            raise
         return size
 
 

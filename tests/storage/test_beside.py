@@ -56,3 +56,9 @@ def test_a_file_that_tells_no_digest_of_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "pi.img.sha256").write_text(text)
     with pytest.raises(ImageError, match=r"pi\.img\.sha256 tells no sha256 of pi\.img"):
         digest_of(tmp_path / "pi.img")
+
+
+def test_a_file_of_digests_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "pi.img.sha256").symlink_to("/proc/self/mem")  # an ordinary file whose first bytes give EIO
+    with pytest.raises(ImageError, match=r"pi\.img\.sha256: Input/output error"):
+        digest_of(tmp_path / "pi.img")

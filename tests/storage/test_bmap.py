@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def _with(**changes: str) -> bytes:
     ).format(**fields).encode()  # fmt: skip
 
 
+_UTF_16 = '<?xml version="1.0" encoding="utf-16"?>'
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -57,6 +61,7 @@ def _with(**changes: str) -> bytes:
         b"<bmap/>",
         b"<other version='1.0'/>",
         b"<!DOCTYPE bmap [<!ENTITY a 'b'>]>" + _with(),
+        (_UTF_16 + "<!DOCTYPE bmap [<!ENTITY a '4096'>]>" + _with(block="&a;").decode()).encode("utf-16"),
         _with(version="3.0"),
         _with(version="x"),
         _with(size="0"),
@@ -68,6 +73,8 @@ def _with(**changes: str) -> bytes:
         _with(range="-1"),
         _with(range="0-1</Range><Range>1"),
         _with(range="1</Range><Range>0"),
+        _with(range="1"),
+        _with().replace(b"<Range>0-1</Range>", b""),
         _with(version="2.0"),
     ],
 )
@@ -75,6 +82,24 @@ def test_what_is_refused(text: bytes) -> None:
     assert parse(_with())
     with pytest.raises(ImageError):
         parse(text)
+
+
+def _attributes(count: int) -> bytes:
+    return b"<a %s/>" % b" ".join(b"a%d='1'" % number for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "inside", [b"<a/>" * 1_000_000, b"<a>" * 500_000 + b"</a>" * 500_000, _attributes(500_000)]
+)
+def test_xml_that_is_little_on_disk_is_not_much_in_memory(inside: bytes) -> None:
+    text = _with().replace(b"<BlockMap>", inside + b"<BlockMap>")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match="too long"):
+            parse(text)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.binary() | st.text().map(str.encode))

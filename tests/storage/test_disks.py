@@ -15,6 +15,7 @@ import pytest
 
 from terrible.model import CardNews, DiskError, HostError, Location, Slot
 from terrible.storage import client
+from terrible.storage import disks as disks_module
 from terrible.storage.disks import CardDisks, Named, PipedDisks
 from terrible.storage.hostkeys import ensure
 from terrible.storage.messages import Seen
@@ -105,6 +106,26 @@ def test_a_card_that_is_too_small_is_told_so_and_not_touched(tmp_path: Path) -> 
         last = asyncio.run(written(disks, "large.img", SLOTS[:1]))
         assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
         assert "too small" in last["node1"].error
+        assert card.read(0, 6000) == b"before" * 1000
+
+
+def test_a_file_that_takes_the_name_of_the_one_looked_at_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place for keys and its first-boot words would be those of another image."""
+    image = tmp_path / "plain.img"
+    image.write_bytes(b"a" * 4096)
+
+    def looked_at(path: Path, _spill: Path) -> None:
+        (tmp_path / "new").write_bytes(b"b" * 4096)
+        (tmp_path / "new").rename(path)
+
+    monkeypatch.setattr(disks_module, "known", looked_at)
+    with cards.blank("node1", 1 << 20, b"before" * 1000) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys")
+        last = asyncio.run(written(disks, "plain.img", SLOTS[:1]))
+        assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
+        assert "another than the one that was looked at" in last["node1"].error
         assert card.read(0, 6000) == b"before" * 1000
 
 

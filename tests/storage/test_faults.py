@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def _flipped(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :]
 
 
+def _copied_over(path: Path) -> None:
+    """As `cp` does it."""
+    contents.packed(path, contents.content(12 * MB, seed=2))
+
+
+def _grown(path: Path) -> None:
+    os.truncate(path, path.stat().st_size + 4096)
+
+
+def _cut_at_a_hole(path: Path) -> None:
+    """What is missing then reads as zeros, which it was in part."""
+    os.truncate(path, path.stat().st_size * 5 // 6)
+
+
 @pytest.mark.parametrize("harm", [_cut, _flipped])
 @pytest.mark.parametrize("form", ["gz", "xz", "zst"])
 @pytest.mark.parametrize("piped", [False, True])
@@ -77,6 +92,28 @@ def test_an_image_in_a_pipe_that_ends_too_early(size: int, tmp_path: Path) -> No
         assert card.read(0, 512) == bytes(512)
 
 
+def test_an_image_in_a_pipe_that_goes_on_after_its_end(tmp_path: Path) -> None:
+    """What the bmap leaves out goes to no card, and would be read for ever."""
+    (tmp_path / "bmap").write_bytes(contents.bmap(IMAGE, [(0, 9)]))
+    read, write = os.pipe()
+    with blank("node1", SIZE, USED) as card, ThreadPoolExecutor() as pool:
+        worker = Worker("-", [card], [read], image_fd=read, bmap=str(tmp_path / "bmap"))
+        os.close(read)
+        taken = pool.submit(_taken, write, IMAGE, 200)
+        assert "has more than the" in worker.outcome().end["error"]
+        assert taken.result(60) < 20
+        assert card.read(0, 512) == bytes(512)
+
+
+def _taken(fd: int, whole: bytes, more: int) -> int:
+    """How many of the MB that follow are taken."""
+    with open(fd, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
+        pipe.write(whole)
+        for number in range(more):  # noqa: B007  # the last that was begun
+            pipe.write(bytes(MB))
+    return number
+
+
 @pytest.mark.parametrize("form", ["card.img", "card.img.xz"])
 def test_a_digest_that_is_not_the_image_s(form: str, tmp_path: Path) -> None:
     path = contents.packed(tmp_path / form, IMAGE)
@@ -103,6 +140,25 @@ def test_a_bmap_that_is_damaged_or_of_another_size(tmp_path: Path) -> None:
     _refused(path, "its bmap of an image of", touched=False)
 
 
+@pytest.mark.parametrize("form", ["card.img", "card.img.gz"])
+@pytest.mark.parametrize("harm", [_copied_over, _grown, _cut_at_a_hole])
+def test_a_file_that_is_written_to_while_it_is_read(
+    form: str, harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    whole = contents.content(12 * MB)  # more than there is memory for
+    path = contents.packed(tmp_path / form, whole)
+    if form == "card.img":
+        contents.sparse(path, whole)
+    medium = Medium(16 * MB)
+    with faulty("node1", medium) as card:
+        medium.log.clear()
+        medium.moment, medium.then = 2, lambda: harm(path)
+        outcome = flash(path, [card], memory=22 * MB)
+    assert "has changed while it was read" in outcome.end["error"]
+    assert outcome.cards()["node1"]["outcome"] == "failed"
+    assert medium.now[:512] == bytes(512)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
@@ -116,6 +172,11 @@ def test_what_is_no_image(name: str, content: bytes | None, why: str, tmp_path: 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     _refused(tmp_path / name, why, touched=False)
+
+
+def test_an_image_on_a_worn_disk() -> None:
+    """An ordinary file whose first bytes give EIO."""
+    _refused("/proc/self/mem", "cannot be read: Input/output error", touched=False)
 
 
 @pytest.mark.parametrize("form", ["card.img", "card.img.xz", "card.img.zst"])
