@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from terrible import owned
 from terrible.model import Code, Verdict
 
 Flashed = dict[str, Any]
@@ -195,6 +196,7 @@ def _replace(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        owned.give(draft)
         draft.replace(path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -113,6 +113,14 @@ def test_a_name_instead_of_a_list_is_damage(path: Path) -> None:
     assert (path.parent / "state.damaged").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_what_root_writes_is_the_agents_who_owns_the_directory(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    State(tmp_path / "state.json").set_latch("node1", "dirty_card")
+    found = (tmp_path / "state.json").stat()
+    assert (found.st_uid, found.st_gid) == (65534, 65534)
+
+
 # -- disks that fail ------------------------------------------------------------------------------------
 
 

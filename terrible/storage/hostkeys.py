@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from terrible import owned
 from terrible.model import HostError, Slot
 from terrible.storage.programs import last_line
 
@@ -40,13 +41,17 @@ def ensure(directory: Path, slot: str) -> HostKey:
 
 def _make(directory: Path, place: Path) -> None:
     """Whole or not at all: made beside its place, which a rename then gives it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".new-") as scratch:
+    if not directory.exists():
+        directory.mkdir(mode=0o700, parents=True)
+        owned.give(directory)
+    with tempfile.TemporaryDirectory(dir=directory.absolute(), prefix=".new-") as scratch:
+        owned.give(Path(scratch))
         made = Path(scratch) / "key"
         made.mkdir(mode=0o700)
+        owned.give(made)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", str(made / NAME)]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=30)
+            subprocess.run(command, check=True, capture_output=True, timeout=30, **owned.of(made))
         except FileNotFoundError:
             raise HostError("ssh-keygen is not installed; run: sudo apt install openssh-client") from None
         except subprocess.CalledProcessError as error:
@@ -57,10 +62,17 @@ def _make(directory: Path, place: Path) -> None:
 
 
 def known_hosts(slots: Sequence[Slot], directory: Path, domain: str) -> Iterator[str]:
-    """A line of ~/.ssh/known_hosts for each slot that has a key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+    """A line of ~/.ssh/known_hosts for each slot that has a key (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+
+    HostError where they may not be read.
+    """
     for slot in slots:
-        path = directory / slot.name / f"{NAME}.pub"
-        if path.exists():
-            kind, key, *_ = path.read_text().split()
-            names = [slot.name, *([f"{slot.name}.{domain}"] if domain else []), slot.address]
-            yield f"{','.join(name for name in names if name)} {kind} {key}"
+        try:
+            kind, key, *_ = (directory / slot.name / f"{NAME}.pub").read_text().split()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}; ask as root or as the agent's user"
+            raise HostError(why) from None
+        names = [slot.name, *([f"{slot.name}.{domain}"] if domain else []), slot.address]
+        yield f"{','.join(name for name in names if name)} {kind} {key}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +38,17 @@ def test_known_hosts_name_every_name_of_a_slot(tmp_path: Path) -> None:
         )
         assert found.returncode == 0, name
     assert "node3" not in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_what_root_makes_is_the_agents_who_owns_the_state_directory() -> None:
+    """`sudo terrible flash --direct` on a head whose service goes on with the same keys."""
+    with tempfile.TemporaryDirectory() as state:  # not tmp_path, which is closed to other users
+        os.chown(state, 65534, 65534)
+        ensure(Path(state, "host-keys"), "node2")
+        made = list(Path(state).rglob("*"))
+        assert len(made) == 4
+        assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(65534, 65534)}
 
 
 def test_without_ssh_keygen_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
