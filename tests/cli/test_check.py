@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,30 @@ def test_an_ordinary_user_gets_the_whole_screen() -> None:
     assert "(uid 65534)" in ended.stdout
     assert "the check itself failed" not in ended.stdout
     assert ended.stdout.splitlines()[-1].startswith("terrible run would ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_so_does_one_who_may_not_look_into_the_agents_directories() -> None:
+    with tempfile.TemporaryDirectory() as place:  # not tmp_path, which is closed to other users
+        os.chmod(place, 0o755)
+        for name in ("state", "boot", "msd", "images"):
+            Path(place, name).mkdir(mode=0o700)
+            Path(place, name, "state.json").write_text('{"v": 1, "off": []}')
+        config = Path(place, "terrible.toml")
+        files = f'directory = "{place}/boot"\nmass_storage = "{place}/msd"\nimages = "{place}/images"\n'
+        config.write_text(f'hub = "1-1"\nports = 1\nstate_directory = "{place}/state"\n[files]\n{files}')
+        become = f"(os.setgid(65534) or os.setuid(65534) or Path({str(config)!r})))"
+        ended = subprocess.run(
+            [sys.executable, "-c", f"{BEFORE}; {CHECK}{become}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "the check itself failed" not in ended.stdout
+    assert f"{place}/state cannot be written" in ended.stdout
 
 
 def test_a_machine_without_usb_gets_the_whole_screen(head: Head, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,10 +61,10 @@ def _sound(file: Path) -> bool:
 def _memory(directory: Path) -> Finding:
     """The agent makes the directory itself where its parent lets it."""
     file = directory / "state.json"
-    if file.exists() and not _sound(file):
+    if os.path.exists(file) and not _sound(file):  # Path.exists raises where the directory is closed to us
         said = f"{file} cannot be read: wishes and latches in it are forgotten at the next start"
         return Finding(Level.WARNING, "state", said, "let the agent's user read it, or remove it")
-    there = next(place for place in (directory, *directory.parents) if place.exists())
+    there = next(place for place in (directory, *directory.parents) if os.path.exists(place))
     if os.access(there, os.W_OK):
         return Finding(Level.OK, "state", f"{directory} can be written")
     said = f"{there} cannot be written: wishes and latches are forgotten when the agent stops"

@@ -35,7 +35,7 @@ def findings(config: Config) -> Iterator[Finding]:
             told = True
             yield finding
     archive = config.files.directory / ARCHIVE
-    if archive.is_file():
+    if os.path.isfile(archive):  # Path.is_file raises where the directory is closed to us
         told = True
         yield from _members(archive)
     if not told:
