@@ -16,15 +16,6 @@ from terrible.usb.layers import Layers
 
 def findings(config: Config) -> Iterator[Finding]:
     """Of the slots whose cards this head has written."""
-    where = config.files.mass_storage
-    if where is not None and not any(where.glob("bootcode*.bin")):
-        said = f"{where}: no bootcode*.bin there"
-        yield Finding(
-            Level.WARNING,
-            "card",
-            said,
-            "files.mass_storage is the firmware that shows a card (docs/flash.md)",
-        )
     try:
         layers = Layers(files.roots(config), config.named_slots())
     except HostError:

@@ -30,7 +30,7 @@ def findings(config: Config) -> Iterator[Finding]:
         yield failed("files", error)
         return
     yield from _templates(roots(config))
-    yield from asyncio.run(_bootcode(files, slots(config)))
+    yield from asyncio.run(bootcode(files, slots(config)))
 
 
 def roots(config: Config) -> Roots:
@@ -74,8 +74,8 @@ def _wrong(path: Path) -> Iterator[Finding]:
         )
 
 
-async def _bootcode(files: BootFiles, of: Sequence[Slot]) -> list[Finding]:
-    """Slots that get the same share a line."""
+async def bootcode(files: BootFiles, of: Sequence[Slot]) -> list[Finding]:
+    """The first-stage file of each slot, or why it has none; slots that get the same share a line."""
     groups: dict[Finding, list[str]] = {}
     for slot in of:
         for finding in await _resolved(files, slot):
