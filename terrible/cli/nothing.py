@@ -32,7 +32,7 @@ class NoDisks:
 
     def check(self, image: str) -> None:
         """HostError with the reason."""
-        raise HostError("this agent writes no cards; files.mass_storage and files.images say how")
+        raise HostError("this agent writes no cards: files.mass_storage is not set (docs/flash.md)")
 
     async def look(self, image: str) -> None:
         """Never asked for."""

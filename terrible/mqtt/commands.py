@@ -198,7 +198,8 @@ def _image(request: Request) -> str:
     if request.verb != "flash":
         return "image: only flash has one" if request.image else ""
     named = _IMAGE.fullmatch(request.image)
-    return "" if named else "image: flash needs the name of a file in the head's directory of images"
+    rule = "a file in the head's directory of images, by its name alone, of letters, digits and . _ + -"
+    return "" if named else f"image: {rule}"
 
 
 def _slots(request: Request) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from terrible.storage import beside, unpack
@@ -38,7 +37,7 @@ def _file(fd: int, path: Path, digest: str | None, bmap: str | None) -> Source:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise ImageError(f"{path}: no regular file; - reads an image from a pipe")
     start = os.pread(fd, unpack.LONGEST_MAGIC, 0)
-    kind = unpack.kind_of(start)
+    kind = _kind(path, start)
     suffix = path.suffix.removeprefix(".")
     if suffix in unpack.MAGIC.values() and suffix != kind:
         raise ImageError(f"{path.name} is not packed as its name says")
@@ -46,6 +45,15 @@ def _file(fd: int, path: Path, digest: str | None, bmap: str | None) -> Source:
     told = bmap_at(beside_it) if beside_it else None
     size = _size(fd, path, kind, told)
     return Source(fd, path.name, kind, start, size, True, told, digest or beside.digest_of(path))
+
+
+def _kind(path: Path, start: bytes) -> str:
+    try:
+        kind = unpack.kind_of(start)
+        unpack.check(kind)
+    except ImageError as error:
+        raise ImageError(f"{path.name}: {error}") from None
+    return kind
 
 
 def _first(fd: int) -> bytes:
@@ -79,13 +87,11 @@ def _size(fd: int, path: Path, kind: str, bmap: Bmap | None) -> int | None:
     return size
 
 
-def _listed(path: Path) -> int | None:
+def _listed(path: Path) -> int:
     """An xz file's index tells its image's size. One without an index is cut off."""
-    with suppress(FileNotFoundError):  # without xz the unpacking says so
-        argv = ["xz", "--robot", "--list", "--", str(path)]
-        listed = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if listed.returncode:
-            said = listed.stderr.strip().splitlines()
-            raise ImageError(f"the packed image is cut off or damaged: {said[-1] if said else path.name}")
-        return int(listed.stdout.splitlines()[-1].split("\t")[4])
-    return None
+    argv = ["xz", "--robot", "--list", "--", str(path)]
+    listed = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        said = listed.stderr.strip().splitlines()
+        raise ImageError(f"the packed image is cut off or damaged: {said[-1] if said else path.name}")
+    return int(listed.stdout.splitlines()[-1].split("\t")[4])

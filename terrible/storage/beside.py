@@ -42,4 +42,6 @@ def _told(path: Path, image: Path) -> str:
             return named[name]
     if len(found) == 1 and not named:
         return found[0][1].lower()
-    raise ImageError(f"{path.name} tells no sha256 of {image.name}")
+    others = f", but of {', '.join(sorted(named)[:3])}" if named else ""
+    line = "a line of it is 64 hexadecimal digits, two spaces and the name"
+    raise ImageError(f"{path.name} tells no sha256 of {image.name}{others}; {line}")

@@ -29,6 +29,8 @@ APPEARS, AGAIN = 15.0, 0.5
 """Seconds in which a card may become one that can be opened, and between two tries."""
 END = 5.0
 """Seconds for the writer to end once its stdin is closed; it may wait for a card that is slow to answer."""
+BESIDE = (".bmap", ".sha256")
+"""Ends of the names of what lies beside an image."""
 LONGEST = 1 << 20
 """Bytes of a line of the writer's."""
 
@@ -69,8 +71,15 @@ class CardDisks:
             if "/" in image or not image or not stat.S_ISREG(path.stat().st_mode):
                 raise HostError(f"{image!r} is no image of {self._images}")
         except OSError as error:
-            there = ", ".join(sorted(one.name for one in self._images.glob("*"))[:10]) or "nothing"
-            raise HostError(f"{path}: {error.strerror}; there is {there}") from None
+            raise HostError(f"{path}: {error.strerror}; {self._there()}") from None
+
+    def _there(self) -> str:
+        """What may be flashed instead."""
+        try:
+            names = sorted(os.listdir(self._images))
+        except OSError:
+            return f"{self._images} is no directory that the agent's user can read"
+        return f"there is {', '.join(n for n in names if not n.endswith(BESIDE)) or 'nothing'}"
 
     async def look(self, image: str) -> None:
         """HostError where the image, its bmap or its digest is damaged, as far as their beginnings tell."""

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import zlib
 from contextlib import suppress
@@ -42,11 +43,21 @@ class Stream(Protocol):
         """Let go of it, wherever it stands."""
 
 
+def check(kind: str) -> None:
+    """ImageError where the program that unpacks this is not installed."""
+    if kind in PROGRAMS and shutil.which(PROGRAMS[kind][0]) is None:
+        raise _absent(kind)
+
+
+def _absent(kind: str) -> ImageError:
+    return ImageError(f"{PROGRAMS[kind][0]} is not installed: sudo apt install {PACKAGES[kind]}")
+
+
 def kind_of(start: bytes) -> str:
     """`xz`, `gz`, `zst`, or nothing for a bare image, by the file's first bytes; ImageError for archives."""
     for magic, what in STRANGE.items():
         if start.startswith(magic):
-            raise ImageError(f"this is {what} and no image; unpack it first")
+            raise ImageError(f"it is {what} and no image; unpack it first")
     return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "")
 
 
@@ -100,9 +111,7 @@ class Piped:
         try:
             self._process = subprocess.Popen(PROGRAMS[kind], stdin=_P, stdout=_P, stderr=_P, bufsize=0)
         except FileNotFoundError as error:
-            raise ImageError(
-                f"{PROGRAMS[kind][0]} is not installed: sudo apt install {PACKAGES[kind]}"
-            ) from error
+            raise _absent(kind) from error
         self._packed = packed
         self._broken: OSError | None = None
         assert self._process.stdout

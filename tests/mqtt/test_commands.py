@@ -60,11 +60,13 @@ def test_all_verbs_of_the_contract_are_understood(verb: str) -> None:
     assert ask(verb, id="x", slots="node1", **own) == Request(verb, "node1", id="x", **own)
 
 
-@pytest.mark.parametrize("image", ["", "../x", "a/b", "/dev/sda", ".hidden", "a\nb", "x" * 200, "-"])
+@pytest.mark.parametrize(
+    "image", ["", "../x", "a/b", "/dev/sda", ".hidden", "a\nb", "x" * 200, "-", "two words.img"]
+)
 def test_an_image_is_the_name_of_a_file_and_nothing_else(image: str) -> None:
     refused = ask("flash", id="x", slots="node1", image=image)
     assert isinstance(refused, Refusal)
-    assert refused.message.startswith("image: flash needs")
+    assert refused.message.startswith("image: a file in the head's directory of images, by its name alone")
     other = ask("boot", id="y", slots="node1", image=image or "x.img")
     assert isinstance(other, Refusal)
 

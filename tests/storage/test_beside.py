@@ -45,6 +45,12 @@ def test_a_digest(name: str, text: str, tmp_path: Path) -> None:
     assert digest_of(tmp_path / "pi.img.xz") == HEX
 
 
+def test_an_image_that_was_renamed_is_told_by_its_old_name(tmp_path: Path) -> None:
+    (tmp_path / "pi.img.sha256").write_text(f"{HEX}  raspios.img\n{OTHER}  more.img\n")
+    with pytest.raises(ImageError, match=r"no sha256 of pi\.img, but of more\.img, raspios\.img; a line"):
+        digest_of(tmp_path / "pi.img")
+
+
 @pytest.mark.parametrize("text", ["", "soon\n", f"{HEX}  other.img\n", f"{HEX}\n{OTHER}\n"])
 def test_a_file_that_tells_no_digest_of_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "pi.img.sha256").write_text(text)

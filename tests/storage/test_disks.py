@@ -117,6 +117,15 @@ def test_only_files_of_the_directory_are_images(tmp_path: Path, image: str) -> N
         CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image)
 
 
+def test_who_names_no_image_is_told_which_there_are(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("b.img", "a.img.xz", "a.img.xz.sha256", "b.bmap"):
+        (tmp_path / "images" / name).touch()
+    for directory, why in (("images", "there is a.img.xz, b.img"), ("none", "none is no directory that ")):
+        with pytest.raises(HostError, match=rf"c\.img: No such file or directory; .*{why}"):
+            CardDisks(Opener([]), tmp_path / directory, tmp_path).check("c.img")
+
+
 def mapped_at_its_ends(path: Path) -> tuple[bytes, str]:
     """An image of three megabytes in `path`, and the path of a bmap elsewhere that leaves out the second."""
     whole = content(3 << 20)
@@ -166,12 +175,15 @@ def test_what_is_damaged_is_seen_before_a_card_is_asked_for(tmp_path: Path) -> N
     (tmp_path / "small.img").write_bytes(bytes(1024))
     (tmp_path / "told.img").write_bytes(bytes(1024))
     (tmp_path / "told.img.sha256").write_text("nothing of use\n")
+    (tmp_path / "zip.img").write_bytes(b"PK\3\4" + bytes(1020))
+    line = "a line of it is 64 hexadecimal digits, two spaces and the name"
     before = os.listdir("/proc/self/fd")
     for image, named, why in (
         ("short.img", Named(), "short.img is cut off: 1000 bytes are no whole sectors"),
         ("plain.img.xz", Named(), "plain.img.xz is not packed as its name says"),
         ("small.img", Named(map_), "small.img is of 1024 bytes, its bmap of an image of 3145728"),
-        ("told.img", Named(), "told.img.sha256 tells no sha256 of told.img"),
+        ("told.img", Named(), f"told.img.sha256 tells no sha256 of told.img; {line}"),
+        ("zip.img", Named(), "zip.img: it is a zip archive and no image; unpack it first"),
         ("card.img", Named("/nowhere"), "/nowhere: No such file or directory"),
         ("gone.img", Named(), f"{tmp_path}/gone.img: No such file or directory"),
     ):
@@ -182,6 +194,17 @@ def test_what_is_damaged_is_seen_before_a_card_is_asked_for(tmp_path: Path) -> N
     with pytest.raises(HostError, match="/nowhere: No such file or directory"):
         asyncio.run(PipedDisks(Opener([]), 0, tmp_path, Named("/nowhere")).look("-"))
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("xz", b"\xfd7zXZ\0"), ("zst", b"\x28\xb5\x2f\xfd")])
+def test_a_program_that_is_not_installed_is_missed_before_a_card_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, magic: bytes
+) -> None:
+    (tmp_path / f"card.img.{kind}").write_bytes(magic)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    disks = CardDisks(Opener([]), tmp_path, tmp_path / "host-keys")
+    with pytest.raises(HostError, match=rf"card\.img\.{kind}: .* is not installed: sudo apt install "):
+        asyncio.run(disks.look(f"card.img.{kind}"))
 
 
 @pytest.mark.parametrize("packed", [False, True])
