@@ -24,7 +24,7 @@ from terrible.state import State
 from terrible.supply import Supply
 from terrible.vigil import Vigil
 
-UNSERVED = frozenset({Phase.ROM, Phase.LOADING})
+UNSERVED = frozenset({Phase.ROM, Phase.LOADING, Phase.FLASHING})
 """Phases in which a Pi depends on being served, and must not be left powered without an agent."""
 
 

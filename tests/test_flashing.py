@@ -131,6 +131,22 @@ def test_a_card_is_dirty_from_its_first_byte_on_whatever_ends_the_agent(base: Pa
     clock.run(story())
 
 
+@pytest.mark.parametrize("answer", ["accepted", "done"])
+def test_an_agent_that_stops_leaves_no_pi_behind_that_is_a_disk(base: Path, answer: str) -> None:
+    """No agent would ever boot it: it runs. `flash --direct` stops as soon as it is done."""
+
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await rig.until(Phase.UP)
+            rig.broker.ask("flash", "node1", image=IMAGE)
+            await rig.until(Phase.FLASHING)
+            await rig.broker.until(lambda: rig.broker.answers[-1][1].status == answer)
+            port = rig.cluster.ports[rig.slots[0].location]
+        assert not await port.powered()
+
+    clock.run(story())
+
+
 def test_a_card_that_was_never_touched_is_not_dirty(base: Path, tmp_path: Path) -> None:
     async def story() -> None:
         state = State(tmp_path / "state.json")
