@@ -139,16 +139,15 @@ def flash(
     config: Config = None,
 ) -> int:
     """Write an image onto the cards of slots, all at once, and verify it; what was on them is lost."""
+    if direct and (no_wait or broker or cluster):
+        return _asked_wrong("--no-wait, --broker and --cluster are for an agent, and --direct asks none")
     if direct:
         from terrible.cli.direct import flash as flash_directly
 
         return flash_directly(image, slots, config, (bmap, sha256), force=force)
     if bmap or sha256:
-        from terrible.cli.loop import complain
-        from terrible.model import UsageError
-
         beside = "over MQTT a bmap and a sha256 lie beside the image, in the head's directory of images"
-        return complain(UsageError(f"--bmap and --sha256 go with --direct; {beside}"))
+        return _asked_wrong(f"--bmap and --sha256 go with --direct; {beside}")
     return _order(("flash", slots, "", force, image), no_wait, (broker, cluster, config))
 
 
@@ -168,6 +167,13 @@ def log(slot: Slot, broker: Broker = None, cluster: Cluster = None, config: Conf
     from terrible.cli.target import Where
 
     return transcript.log(Where(broker, cluster, config), slot)
+
+
+def _asked_wrong(said: str) -> int:
+    from terrible.cli.loop import complain
+    from terrible.model import UsageError
+
+    return complain(UsageError(said))
 
 
 def _order(

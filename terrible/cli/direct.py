@@ -9,18 +9,20 @@ import asyncio
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rich.console import Console
 
+from terrible.agent import Agent
 from terrible.cli import assemble, settings
 from terrible.cli.board import Board
 from terrible.cli.loop import complain, run
-from terrible.cli.outcome import complaints, outcome
+from terrible.cli.outcome import failure, outcome
 from terrible.cli.screen import Screen
-from terrible.cli.target import STANDARD
+from terrible.cli.target import STANDARD, Interrupted
 from terrible.config import Config
 from terrible.configfile import ConfigError, load
 from terrible.model import Answer, HostError, Request, UsageError
@@ -42,7 +44,8 @@ class OneRequest:
         self.over = asyncio.Event()
         self._question, self._board, self._screen = question, board, screen
         self._topics = board.tree.topics
-        self._hear(payloads.status(True, self._topics))
+        status = payloads.status(True, self._topics)
+        board.take(status.topic, status.payload)  # no news to whoever has just started it
 
     def tell(self, news: News) -> None:
         """Show it, as if it had come from a broker."""
@@ -77,24 +80,28 @@ def flash(
     """Write the image, with bmap and sha256 where they are named; 0 where every card is whole."""
     path = path or STANDARD
     try:
+        if image == "-" and sys.stdin.isatty():
+            raise UsageError("IMAGE: - is standard input, and that is a terminal; pipe an image into it")
         config, names = _chosen(path, slots)
         beside = _beside(*named)
     except HostError as error:
         return complain(error)
     question = Question("flash", ",".join(names), "", force, image if image == "-" else Path(image).name)
     code = run(lambda: _flash(config, path, image, question, beside), logging.WARNING)
-    if question.last is None:
+    if code or question.last is None:
         return code
-    print("\n".join(outcome(question)))
-    return complain(HostError("\n".join(complaints(question)))) if question.failed else code
+    for line in outcome(question):
+        print(line)
+    return complain(failure(question)) if question.failed else code
 
 
 def _chosen(path: Path, slots: str) -> tuple[Config, list[str]]:
-    config = load(path)
+    try:
+        config = load(path)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
     if config.files.mass_storage is None:
-        raise ConfigError(
-            f"{path}: files.mass_storage: the directory of the mass-storage firmware is missing"
-        )
+        raise UsageError(f"{path}: files.mass_storage is missing; docs/flash.md tells which directory it is")
     try:
         names = expand(slots, [slot.name for slot in config.named_slots()])
     except (ValueError, UnknownSlot) as error:
@@ -123,11 +130,20 @@ async def _flash(config: Config, path: Path, image: str, question: Question, bes
     with Screen(Console(), board) as screen:
         broker = OneRequest(question, board, screen)
         async with assemble.agent(config, path, broker, cards) as agent:
-            running = asyncio.create_task(agent.run(), name="agent")
-            over = asyncio.create_task(broker.over.wait())
-            await asyncio.wait({running, over}, return_when=asyncio.FIRST_COMPLETED)
-            running.cancel()
-            over.cancel()
-            await asyncio.wait({running, over})
-            if not running.cancelled() and (failed := running.exception()):
-                raise failed
+            await _until(broker.over, agent)
+
+
+async def _until(over: asyncio.Event, agent: Agent) -> None:
+    """Run the agent until that is so. Whatever ends this ends it in order, while its bus is still there."""
+    running = asyncio.create_task(agent.run(), name="agent")
+    done = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait({running, done}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        raise Interrupted("interrupted: a card that was being written is not whole; flash it again") from None
+    finally:
+        running.cancel()
+        done.cancel()
+        await asyncio.wait({running, done})
+    if not running.cancelled() and (failed := running.exception()):
+        raise failed

@@ -13,7 +13,7 @@ from rich.console import Console
 from terrible import slots
 from terrible.cli.board import Board
 from terrible.cli.loop import run
-from terrible.cli.outcome import complaints, outcome
+from terrible.cli.outcome import failure, outcome
 from terrible.cli.saying import say
 from terrible.cli.screen import Screen
 from terrible.cli.target import TOLD, Interrupted, NoAgent, Where, check_agent, reached
@@ -26,7 +26,6 @@ from terrible.remote.visit import Visit
 
 ACCEPTED = 5.0
 """Seconds that the agent has to say that it has the request."""
-_ASKED_WRONG = frozenset({"unknown_slot", "bad_request"})
 
 
 def order(where: Where, question: Question, wait: bool) -> int:
@@ -54,8 +53,7 @@ async def _order(where: Where, question: Question, wait: bool, console: Console)
         return
     say(console, *outcome(question))
     if question.failed:
-        wrong = question.last.error is not None and question.last.error.code in _ASKED_WRONG
-        raise (UsageError if wrong else HostError)("\n".join(complaints(question)))
+        raise failure(question)
 
 
 class _Asking:

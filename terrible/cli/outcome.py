@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from terrible.model import HostError, UsageError
 from terrible.remote.question import Question
 
+_ASKED_WRONG = frozenset({"unknown_slot", "bad_request"})
 _REMEDIES = {
     "busy": "wait until it is over; terrible watch shows it",
     "expired": "set the clock of this machine and of the head right",
@@ -26,6 +28,13 @@ def outcome(question: Question) -> list[str]:
     done = [name for name in question.meant if name not in question.failed and "" not in question.failed]
     lines = [f"{question} done: {', '.join(done)}"] if done else []
     return lines + [f"{name}: {sentence}" for name, sentence in question.verdicts.items()]
+
+
+def failure(question: Question) -> HostError:
+    """What has failed, as what a command ends with."""
+    error = question.last.error if question.last is not None else None
+    kind = UsageError if error is not None and error.code in _ASKED_WRONG else HostError
+    return kind("\n".join(complaints(question)))
 
 
 def complaints(question: Question) -> list[str]:
