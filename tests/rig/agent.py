@@ -37,6 +37,7 @@ enabled = {network}
 off_time = 1
 pauses = [1, 1, 1]
 cycle_every = 1
+cycles_per_hour = 1000
 stagger = 0.1
 control_in = 5
 rom_to_loader = 5
@@ -55,6 +56,7 @@ class Ear:
         self.last: dict[str, Any] = {}
         self.phases: dict[str, list[str]] = {}
         self.boots: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
         self._heard = asyncio.Event()
 
     async def say(self, topic: str, payload: str) -> None:
@@ -76,6 +78,8 @@ class Ear:
                 seen.append(said["phase"])
         if topic.endswith("/boot") and said:
             self.boots.append(said)
+        if topic.startswith("response/") and said:
+            self.answers.append(said)
 
     def phase(self, name: str) -> str | None:
         state = self.last.get(f"node/{name}/state")

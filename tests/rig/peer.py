@@ -10,11 +10,12 @@ from terrible.model import Stage
 from terrible.sim.wire import Wire
 from terrible.usb.identify import Descriptors, boot_interface, stage
 
+from .card import Card
 from .descriptors import Presented, present
 from .device import Device
 from .functions import BootFunction, Function, NetworkFunction
 from .gadget import GadgetNetwork, Tiny, Userland
-from .storage import Card, StorageFunction
+from .storage import StorageFunction
 from .usbredir import Kind, Parser, device_connect, ep_info, hello, interface_info, pack
 
 

@@ -6,50 +6,18 @@ Universal Serial Bus Mass Storage Class, Bulk-Only Transport 1.0; SCSI as driver
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from terrible.sim.wire import Stall
 
+from .card import SECTOR, Card
 from .usbredir import Setup
 
-SECTOR = 512
 _COMMAND, _STATUS = struct.Struct("<IIIBBB16s"), struct.Struct("<IIIB")
 _COMMAND_SIGNATURE, _STATUS_SIGNATURE = 0x43425355, 0x53425355
 _GOOD, _FAILED = 0, 1
 _NO_SENSE, _MEDIUM_ERROR, _ILLEGAL_REQUEST = 0, 3, 5
 _GET_MAX_LUN, _RESET = 0xFE, 0xFF
-
-
-def _unlinked() -> int:
-    with tempfile.TemporaryFile(prefix="rig-card-") as file:
-        return os.dup(file.fileno())
-
-
-@dataclass
-class Card:
-    """The medium: it outlives power cuts. `refuses` is asked of every transfer: write or not, first byte."""
-
-    size: int
-    refuses: Callable[[bool, int], bool] = lambda write, offset: False
-    written: int = 0
-    _file: int = field(default_factory=_unlinked)
-
-    def __post_init__(self) -> None:
-        os.ftruncate(self._file, self.size)
-
-    def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._file, length, offset)
-
-    def write(self, offset: int, data: bytes) -> None:
-        self.written += len(data)
-        os.pwrite(self._file, data, offset)
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 class StorageFunction:
@@ -61,6 +29,7 @@ class StorageFunction:
         self._out: tuple[int, int, int, int] | None = None
         """While data comes in: tag, first byte, bytes expected, bytes taken."""
         self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._turn = asyncio.Lock()
 
     async def control(self, setup: Setup) -> bytes:
         if setup.request == _GET_MAX_LUN:
@@ -71,13 +40,15 @@ class StorageFunction:
         raise Stall
 
     async def bulk_out(self, endpoint: int, data: bytes) -> None:
-        if self._out is not None:
-            self._take(data)
-            return
-        signature, tag, length, _, _, size, block = _COMMAND.unpack(data)
-        if signature != _COMMAND_SIGNATURE:
-            raise Stall
-        self._command(tag, length, block[:size])
+        """The card may take its time: what comes meanwhile waits."""
+        async with self._turn:
+            if self._out is not None:
+                await self._take(data)
+                return
+            signature, tag, length, _, _, size, block = _COMMAND.unpack(data)
+            if signature != _COMMAND_SIGNATURE:
+                raise Stall
+            await self._command(tag, length, block[:size])
 
     async def bulk_in(self, endpoint: int, length: int) -> bytes:
         """What is due next: a data phase may be asked for in several transfers."""
@@ -99,7 +70,7 @@ class StorageFunction:
 
     # -- commands ------------------------------------------------------------------------------------
 
-    def _command(self, tag: int, length: int, block: bytes) -> None:
+    async def _command(self, tag: int, length: int, block: bytes) -> None:
         operation = block[0]
         if operation in (0x2A, 0x8A):
             offset, _ = _place(block)
@@ -109,7 +80,7 @@ class StorageFunction:
             else:
                 self._out = tag, offset, length, 0
             return
-        data = self._data(operation, block)
+        data = await self._data(operation, block)
         if data is None:
             self._status(tag, length, _FAILED, padding=length)
         else:
@@ -117,7 +88,7 @@ class StorageFunction:
                 self._answers.put_nowait(data[:length])
             self._status(tag, length - min(length, len(data)), _GOOD)
 
-    def _data(self, operation: int, block: bytes) -> bytes | None:
+    async def _data(self, operation: int, block: bytes) -> bytes | None:
         """The answer to a command that reads; None where it fails."""
         sectors = self._card.size // SECTOR
         match operation:
@@ -142,15 +113,15 @@ class StorageFunction:
                 if self._card.refuses(False, offset):
                     self._sense = _MEDIUM_ERROR
                     return None
-                return self._card.read(offset, size)
+                return await self._card.give(offset, size)
         self._sense = _ILLEGAL_REQUEST
         return None
 
-    def _take(self, data: bytes) -> None:
+    async def _take(self, data: bytes) -> None:
         assert self._out is not None
         tag, offset, expected, taken = self._out
         if offset >= 0:
-            self._card.write(offset + taken, data)
+            await self._card.take(offset + taken, data)
         taken += len(data)
         self._out = (tag, offset, expected, taken) if taken < expected else None
         if self._out is None:

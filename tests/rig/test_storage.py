@@ -8,8 +8,8 @@ import pytest
 
 from terrible.sim.families import DISK
 
+from .card import Card
 from .conftest import Rig
-from .storage import Card
 from .test_rig import DEVICES, Gadget
 
 pytestmark = pytest.mark.rig
