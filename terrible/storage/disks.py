@@ -97,6 +97,10 @@ class CardDisks:
     async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
         """The card at the slot's location; BootError where one of the five locks does not hold."""
         with await self._found(slot.name) as card:
+            if card.seen.location != slot.location:  # else two slots might get each other's card, and keys
+                theirs = f"terrible-disk has {slot.name} at {card.seen.location}"
+                remedy = "give both the same configuration, and start the agent again"
+                raise DiskError(f"{theirs}, this agent at {slot.location}; {remedy}")
             yield OpenCard(slot.name, card.fd, card.seen.size)
 
     async def _found(self, slot: str) -> client.Card:

@@ -36,19 +36,21 @@ SLOTS = [
 class Opener(client.DiskHelper):
     """In place of terrible-disk, whose five locks no loop device passes: hands over what is open already.
 
-    `late` is how often a card is not there yet.
+    `late` is how often a card is not there yet, `places` are slots that it has elsewhere.
     """
 
     def __init__(self, opened: Sequence[cards.Card], late: int = 0) -> None:
         self.opened = {card.slot: card for card in opened}
         self.late = late
+        self.places: dict[str, str] = {}
 
     async def open(self, slot: str) -> client.Card:
         if self.late:
             self.late -= 1
             raise DiskError("lock 1: no disk there")
         card = self.opened[slot]
-        seen = Seen(slot, "1-1.1", "sda", card.size, 512, "Linux", "File-Stor Gadget")
+        location = self.places.get(slot, f"1-1.{slot[-1]}")
+        seen = Seen(slot, location, "sda", card.size, 512, "Linux", "File-Stor Gadget")
         return client.Card(os.dup(card.fd), seen)
 
 
@@ -106,6 +108,20 @@ def test_a_card_that_is_too_small_is_told_so_and_not_touched(tmp_path: Path) -> 
         last = asyncio.run(written(disks, "large.img", SLOTS[:1]))
         assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
         assert "too small" in last["node1"].error
+        assert card.read(0, 6000) == b"before" * 1000
+
+
+def test_a_helper_that_has_the_slot_elsewhere_hands_over_another_slots_card(tmp_path: Path) -> None:
+    """It reads its configuration for each request; that may have been edited since the agent has read it."""
+    (tmp_path / "plain.img").write_bytes(bytes(4096))
+    with cards.blank("node1", 1 << 20, b"before" * 1000) as card:
+        opener = Opener([card])
+        opener.places["node1"] = "1-1.2"
+        disks = CardDisks(opener, tmp_path, tmp_path / "host-keys")
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(DiskError, match=r"terrible-disk has node1 at 1-1\.2, this agent at 1-1\.1; "):
+            asyncio.run(written(disks, "plain.img", SLOTS[:1]))
+        assert len(os.listdir("/proc/self/fd")) == before
         assert card.read(0, 6000) == b"before" * 1000
 
 
