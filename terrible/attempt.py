@@ -78,13 +78,16 @@ class Attempt:
         self._standing.say(phase, self._problem, attempt=self.transcript.attempt)
 
     def restarted(self) -> int:
-        """The ROM came back; returns how often it did in this attempt.
-
-        A system's first boot ends with a restart: with the same words it would begin it anew.
-        """
-        self.slot = replace(self.slot, first_boot="")
+        """The ROM came back; returns how often it did in this attempt."""
         self.transcript.restarts += 1
         return self.transcript.restarts
+
+    def unfolded(self) -> None:
+        """The system that was started is gone again by itself, as one is after its first boot.
+
+        With the same words it would begin that anew, for ever.
+        """
+        self.slot = replace(self.slot, first_boot="")
 
     def complains(self, problem: Problem) -> None:
         """Something is wrong that does not end the attempt."""

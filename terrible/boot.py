@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from terrible import diagnosis
 from terrible.attempt import Attempt
 from terrible.limits import Limits
-from terrible.model import BootError, Code, Phase, Problem, Silent, Stage
+from terrible.model import BootError, Code, DeviceLeft, Phase, Problem, Silent, Stage
 from terrible.port import Port, while_there
 from terrible.seams import Device, Network
 from terrible.usb import identify, loader
@@ -65,7 +65,7 @@ async def boot(port: Port, means: Means, attempt: Attempt) -> Device:
                 await _serve_files(device, means, attempt)
                 device = await _next_stage(port, device, limits.loader_to_gadget, limits, attempt)
             case Stage.GADGET:
-                await while_there(device, _reach(device, means, attempt))
+                await _up(device, means, attempt)
                 return device
             case Stage.DISK | Stage.OTHER:
                 return device
@@ -110,9 +110,19 @@ async def _next_stage(port: Port, before: Device, limit: float, limits: Limits, 
             device = await port.shows(other_than=before)
     except TimeoutError:
         raise BootError(diagnosis.never_came_back(before.stage, limit, attempt.transcript)) from None
+    if before.stage is Stage.LOADER and device.stage is Stage.ROM:
+        attempt.unfolded()
     if device.stage is Stage.ROM and attempt.restarted() > limits.restarts:
         attempt.complains(Problem(Code.BOOT_FAILED, diagnosis.keeps_restarting(attempt.transcript)))
     return device
+
+
+async def _up(device: Device, means: Means, attempt: Attempt) -> None:
+    try:
+        await while_there(device, _reach(device, means, attempt))
+    except DeviceLeft:
+        attempt.unfolded()
+        raise
 
 
 async def _reach(device: Device, means: Means, attempt: Attempt) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
-from terrible.gate import HeldUp
 from terrible.model import BootError, CardNews, Code, HostError, Phase, Problem, Progress, Slot, Stage
 from terrible.port import Port
 from terrible.seams import Card, Device, Disks
 from terrible.standing import Standing
 from terrible.state import State
 from terrible.supply import Supply
+
+log = logging.getLogger(__name__)
 
 Ended = Callable[[Problem | None], None]
 
@@ -77,6 +79,8 @@ class Job:
         try:
             if cards := [place.card for place in self._places.values() if _marked(place)]:
                 await self._write(cards)
+        except Exception:  # it ends this job, and the agent goes on: other nodes have nothing to do with it
+            log.exception("%s: an error of the agent's own", self.image)
         finally:
             for place in self._places.values():
                 _settle(place, Problem(Code.DIRTY_CARD, "the writing ended before this card was done"))
@@ -89,6 +93,9 @@ class Job:
             problem = None
         except HostError as error:
             problem = Problem(Code.NOT_FLASHED, str(error))
+        except Exception as error:
+            log.exception("%s: an error of the agent's own", self.image)
+            problem = Problem(Code.AGENT_ERROR, f"an error of the agent's own: {type(error).__name__}")
         finally:
             self._looked.set_result(problem)
         return problem is None
@@ -141,16 +148,12 @@ class Flashing:
 
     async def run(self, job: Job, force: bool, ended: Ended) -> None:
         """Write the card of this slot; `ended` is told how that went. The port is left with its power."""
-
-        def held_up(why: Problem) -> None:
-            self._standing.say(self._standing.report.phase, why)
-
         self._before = self._state.latch(self._slot.name)
         try:
             await self._supply.cut_gently(force, for_good=False)
             self._standing.say(Phase.OFF)
-            await self._supply.give(True, held_up)
-            await self._card_shows(held_up)
+            await self._supply.give(True, _gives_up)
+            await self._card_shows()
             self._standing.say(Phase.FLASHING, power=True)
             await job.write(self._slot, self._mark, self._told)
         except BootError as error:
@@ -173,7 +176,7 @@ class Flashing:
         said = f"{image} is on its card, verified"
         return f"{said}; but its boot files are of {other}: see terrible check" if other else said
 
-    async def _card_shows(self, held_up: HeldUp) -> None:
+    async def _card_shows(self) -> None:
         """Boot the mass-storage firmware, with a power cycle between attempts; BootError after the last."""
         for number in itertools.count(1):
             try:
@@ -184,10 +187,10 @@ class Flashing:
                     raise
                 self._standing.say(Phase.FAILED, error.problem)
             await self._supply.cut(force=False, for_good=False)
-            await self._supply.give(True, held_up)
+            await self._supply.give(True, _gives_up)
 
     async def _boot(self) -> None:
-        attempt = Attempt(self._slot, self._standing.next_attempt(), self._standing, lambda problem: None)
+        attempt = Attempt(self._slot, self._standing.next_attempt(), self._standing, _gives_up)
         outcome, why = "failed", ""
         try:
             async with asyncio.timeout(self._limits.power_on_to_rom):
@@ -217,6 +220,11 @@ class Flashing:
             return
         done = Progress(self._slot, Phase.FLASHING, news.done, news.stage, news.total, news.rate, news.left)
         self._standing.progressed(done)
+
+
+def _gives_up(why: Problem) -> None:
+    """It may take an hour, or for ever, until there is a card: the others of the job do not wait for that."""
+    raise BootError(why.message, why.code)
 
 
 def _check(device: Device) -> None:

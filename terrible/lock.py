@@ -50,8 +50,8 @@ def _take(file: TextIO) -> None:
 
 
 def _opened(path: Path) -> TextIO:
-    try:
-        return path.open("a+")
+    try:  # never through a link: we may be root where the agent's user may lay one
+        return open(path, "a+", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
     except OSError as error:
         remedy = "run as root or as the user terrible"
         if isinstance(

@@ -185,13 +185,15 @@ class Pursuit:
         self._ended(problem)
 
     async def _boot(self, attempt: Attempt) -> Device:
-        self._due = attempt.due
+        self._due, words = attempt.due, attempt.slot.first_boot
         try:
             first = self._state.first_boot(self._slot.name) is not None
             device = await boot(self.port, self._means.for_first_boot if first else self._means, attempt)
             await attempt.hashed()
         finally:
             self._due = None
+            if attempt.slot.first_boot != words:
+                self._state.set_first_boot(self._slot.name, attempt.slot.first_boot)
         return device
 
     def _booted(self, device: Device, attempt: Attempt) -> None:

@@ -192,7 +192,8 @@ def _replace(path: Path, text: str) -> None:
     draft = path.with_suffix(".draft")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with draft.open("w") as file:
+        draft.unlink(missing_ok=True)
+        with draft.open("x") as file:  # never through a link: we may be root, and the directory another's
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -116,6 +116,16 @@ def test_a_lock_that_another_user_has_left_can_be_removed(monkeypatch: pytest.Mo
                 raise AssertionError
 
 
+def test_a_link_in_its_place_leads_to_no_other_file(run: Path) -> None:
+    """Root takes the lock in a directory of the agent's user, to whom it then gives the file."""
+    run.mkdir()
+    (run / "shadow").write_text("root")
+    (run / "lock").symlink_to("shadow")
+    with pytest.raises(HostError, match="symbolic links"), lock.owner():
+        raise AssertionError
+    assert (run / "shadow").read_text() == "root"
+
+
 @contextmanager
 def nobody(place: str) -> Iterator[None]:
     """Where the tests run as root: without its rights, in a place of one's own."""

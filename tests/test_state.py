@@ -122,6 +122,15 @@ def test_what_root_writes_is_the_agents_who_owns_the_directory(tmp_path: Path) -
     assert (found.st_uid, found.st_gid) == (65534, 65534)
 
 
+def test_a_link_that_lies_where_it_writes_leads_it_nowhere(tmp_path: Path) -> None:
+    """Root writes in a directory of the agent's user, who could name any file."""
+    (tmp_path / "shadow").write_text("root")
+    (tmp_path / "state.draft").symlink_to("shadow")
+    State(tmp_path / "state.json").set_latch("node1", "dirty_card")
+    assert (tmp_path / "shadow").read_text() == "root"
+    assert State(tmp_path / "state.json").latch("node1") == "dirty_card"
+
+
 # -- disks that fail ------------------------------------------------------------------------------------
 
 

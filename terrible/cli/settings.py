@@ -31,8 +31,11 @@ def firmware_for_cards(config: Config, slots: list[Slot]) -> BootFiles | None:
 
 
 def host_keys(config: Config) -> Path:
-    """Where the slots' SSH host keys are."""
-    return config.state_directory / "host-keys"
+    """Where the slots' SSH host keys are.
+
+    No node is served what begins with a dot, even where the boot files are in the state directory itself.
+    """
+    return config.state_directory / ".host-keys"
 
 
 def introduction(config: Config) -> Info:

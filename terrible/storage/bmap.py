@@ -18,8 +18,8 @@ from terrible.storage.faults import ImageError
 SECTOR = 512
 KINDS = ("sha1", "sha256")
 LONGEST, MOST = 8 * 1024 * 1024, 160_000
-"""Bytes of a bmap, and tags or attributes in it: 80,000 ranges, where the image of a card has a few thousand.
-Each costs memory: 60 MB of XML took 1.4 GB."""
+"""Bytes of a bmap, and tags or attributes in it, for 80,000 ranges. Each costs memory: 60 MB of XML took
+1.4 GB."""
 
 
 @dataclass(frozen=True, slots=True)

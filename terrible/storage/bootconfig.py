@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from terrible.storage.partitions import BadImage
+
 GADGET_WORDS = (
     "modules-load=dwc2,${gadget} ${gadget}.dev_addr=${mac} ${gadget}.host_addr=${host_mac}"
     " systemd.hostname=${name}"
@@ -18,6 +20,8 @@ _FIRST_BOOT = re.compile(
     r"|systemd\.run(_(success|failure)_action)?=.*|systemd\.unit=kernel-command-line\.target"
 )
 """Bookworm's pi-gen has init=…/firstboot, Trixie's resize; rpi-imager adds systemd.run=…/firstrun.sh."""
+_LONGEST = 2048
+"""Characters (COMMAND_LINE_SIZE of arm64; 1024 of arm)."""
 _OURS = re.compile(r"modules-load=.*|g_[a-z]+\..*|systemd\.hostname=.*")
 _SECTION = re.compile(r"\[([^]]*)\]")
 _OVERLAY = re.compile(r"dtoverlay\s*=\s*dwc2\s*(,\s*dr_mode\s*=\s*(peripheral|otg)\s*)?")
@@ -37,10 +41,12 @@ class Cmdline:
 
 
 def read_cmdline(text: str) -> Cmdline:
-    """The words in `cmdline.txt`; only its first line counts."""
-    words = (text.strip().splitlines() or [""])[0].split()
-    first = [word for word in words if _FIRST_BOOT.fullmatch(word)]
-    return Cmdline(tuple(word for word in words if word not in first), tuple(first))
+    """The words in `cmdline.txt`; only its first line counts. BadImage where that can be none."""
+    line = (text.strip().splitlines() or [""])[0]
+    if len(line) > _LONGEST:
+        raise BadImage(f"its cmdline.txt has a line of {len(line)} characters; Linux takes {_LONGEST}")
+    first = [word for word in line.split() if _FIRST_BOOT.fullmatch(word)]
+    return Cmdline(tuple(word for word in line.split() if word not in first), tuple(first))
 
 
 def template(cmdline: Cmdline, root: str) -> str:

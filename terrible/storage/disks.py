@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import stat
 import sys
@@ -26,12 +27,17 @@ from terrible.storage.faults import ImageError
 from terrible.storage.keypatch import patches
 from terrible.storage.source import mark
 
+log = logging.getLogger(__name__)
+
 APPEARS, AGAIN = 15.0, 0.5
 """Seconds in which a card may become one that can be opened, and between two tries."""
 END = 5.0
 """Seconds for the writer to end once its stdin is closed; it may wait for a card that is slow to answer."""
 BESIDE = (".bmap", ".sha256")
 """Ends of the names of what lies beside an image."""
+KILLED = 1.0
+"""Seconds for it to be gone once it is killed. One that is in the kernel with a card that never answers is
+not, and would hold up the agent's end, in which ports are cut whose Pis wait to be served."""
 LONGEST = 1 << 20
 """Bytes of a line of the writer's."""
 
@@ -97,6 +103,10 @@ class CardDisks:
     async def open(self, slot: Slot) -> AsyncIterator[OpenCard]:
         """The card at the slot's location; BootError where one of the five locks does not hold."""
         with await self._found(slot.name) as card:
+            if card.seen.location != slot.location:  # else two slots might get each other's card, and keys
+                theirs = f"terrible-disk has {slot.name} at {card.seen.location}"
+                remedy = "give both the same configuration, and start the agent again"
+                raise DiskError(f"{theirs}, this agent at {slot.location}; {remedy}")
             yield OpenCard(slot.name, card.fd, card.seen.size)
 
     async def _found(self, slot: str) -> client.Card:
@@ -200,10 +210,18 @@ async def _told(process: Process) -> AsyncIterator[CardNews]:
 async def _end(process: Process) -> None:
     assert process.stdin is not None
     process.stdin.close()
+    if await _has_ended(process, END):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    if not await _has_ended(process, KILLED):
+        log.warning("process %d still waits for a card that does not answer, and ends with it", process.pid)
+
+
+async def _has_ended(process: Process, limit: float) -> bool:
     try:
-        async with asyncio.timeout(END):
+        async with asyncio.timeout(limit):
             await process.wait()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        return False
+    return True

@@ -11,8 +11,6 @@ from terrible.model import HostError
 from terrible.storage.partitions import BadImage
 from terrible.storage.programs import last_line, run
 
-_LARGEST = 64 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class ExtFs:
@@ -24,11 +22,11 @@ class ExtFs:
     fd: int
     offset: int
 
-    def read(self, path: str) -> bytes | None:
-        """The content of a file, None where there is none."""
+    def read(self, path: str, most: int) -> bytes | None:
+        """The content of a file, None where there is none, BadImage where it has more than `most` bytes."""
         if (size := self._size(path)) is None:
             return None
-        if size > _LARGEST:
+        if size > most:
             raise BadImage(f"its {path} has {size} bytes, which cannot be")
         return self._debugfs("-R", f"cat {path}").stdout
 

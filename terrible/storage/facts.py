@@ -127,7 +127,7 @@ def _root(image: Image) -> tuple[str, list[str], str]:
         return "", [], "it is packed; unpacked, its Linux partition would tell"
     system = ExtFs(image.fd, root.start)
     try:
-        release = system.read("/usr/lib/os-release") or b""
+        release = system.read("/usr/lib/os-release", _LARGEST_TEXT) or b""
         modules = system.names("/usr/lib/modules")
     except HostError as error:
         return "", [], str(error)

@@ -22,6 +22,8 @@ _WINDOWS = 32
 _MOST_ENTRIES = 65_536
 """Of one directory, in 2 MiB, as the specification has it; and here of the whole file system."""
 _DEEPEST = 32
+_MOST_TEXT = 1 << 20
+"""Characters of all paths together. A path holds all names above it: a deep tree of long ones took 500 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Volume:
         seen: set[str] = set()
         for entry in fatnames.entries(content):
             file = self._file(path, entry, seen)
-            budget.spend(self._layout.needed(entry.size))
+            budget.spend(self._layout.needed(entry.size), len(file.path))
             yield file
             if entry.is_directory and entry.cluster:
                 yield from self._below(f"{file.path}/", self._directory(file, budget), depth + 1, budget)
@@ -116,14 +118,18 @@ class _Budget:
     def __init__(self, clusters: int) -> None:
         self._clusters = clusters
         self._entries = _MOST_ENTRIES
+        self._text = _MOST_TEXT
 
-    def spend(self, clusters: int) -> None:
+    def spend(self, clusters: int, text: int = 0) -> None:
         self._clusters -= clusters
         self._entries -= 1
+        self._text -= text
         if self._clusters < 0:
             raise BadImage("its FAT files are larger than the file system: one leads into another")
         if self._entries < 0:
             raise BadImage(f"it has more than {_MOST_ENTRIES} FAT files")
+        if self._text < 0:
+            raise BadImage(f"the names of its FAT files have more than {_MOST_TEXT} characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,19 @@ def _make(directory: Path, place: Path) -> None:
             raise HostError(f"ssh-keygen made no key for {place.name}: {last_line(error.stderr)}") from None
         except subprocess.SubprocessError as error:
             raise HostError(f"ssh-keygen made no key for {place.name}: {error}") from None
+        _on_disk(made / NAME, made / f"{NAME}.pub", made)
         os.rename(made, place)
+        _on_disk(directory)
+
+
+def _on_disk(*paths: Path) -> None:
+    """They outlast a power cut: a key that is on a card is never made anew."""
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def known_hosts(slots: Sequence[Slot], directory: Path, domain: str) -> Iterator[str]:

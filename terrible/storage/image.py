@@ -21,6 +21,8 @@ from terrible.storage.fat import Read, Volume
 from terrible.storage.partitions import SECTOR, BadImage, Partition, Table, read_table
 
 _GRAIN = 4096
+_MOST_KEPT = 1 << 30
+"""Bytes in the boot partition of a packed image, as they are kept in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class _Keeper:
     def __init__(self, file: int) -> None:
         self._file = file
         self._head = b""
+        self._kept = 0
         self.table: Table | None = None
         self.boot: Partition | None = None
         self.at = 0
@@ -143,7 +146,9 @@ class _Keeper:
         for at in range(start, end, _GRAIN):
             grain = piece[at - self.at : min(at + _GRAIN, end) - self.at]
             if grain.count(0) < len(grain):
-                os.pwrite(self._file, grain, at)
+                self._kept += os.pwrite(self._file, grain, at)
+        if self._kept > _MOST_KEPT:
+            raise BadImage(f"its boot partition holds more than {_MOST_KEPT >> 20} MiB; unpack it by hand")
 
 
 def _check_end(table: Table, size: int) -> None:

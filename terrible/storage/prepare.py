@@ -24,7 +24,7 @@ from terrible.storage.partitions import SECTOR, BadImage, read_table
 from terrible.storage.programs import find, last_line, run
 
 _GRAIN = 4096
-_STATUS = "/var/lib/dpkg/status"
+_STATUS, _MOST_STATUS = "/var/lib/dpkg/status", 64 * 1024 * 1024
 Say = Callable[[str], None]
 
 
@@ -137,7 +137,7 @@ def _told(owner: Owner, init: Init, *, has_meta_data: bool) -> dict[str, bytes]:
 
 def _change_root(system: ExtFs, owner: Owner, init: Init) -> list[str]:
     """Everything in the root file system; returns the packages that are on hold then."""
-    status = system.read(_STATUS)
+    status = system.read(_STATUS, _MOST_STATUS)
     if status is None:
         raise BadImage(f"it has no {_STATUS}, so it is no Raspberry Pi OS; only that can be prepared")
     text, held = nodefiles.hold(status.decode(errors="surrogateescape"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from terrible.model import Location
@@ -61,8 +62,15 @@ class Machine:
         )
 
     def _uses(self) -> dict[str, tuple[str, ...]]:
-        blocks = {block.name: block for block in self._blocks()}
-        return usage.uses(blocks, dict.fromkeys(self._claims(blocks.values())))
+        blocks = list(self._blocks())
+        names = {block.device: block.name for block in blocks}
+        whole = {block.name: self._with_device_behind(block, names) for block in blocks}
+        return usage.uses(whole, dict.fromkeys(self._claims(names)))
+
+    def _with_device_behind(self, block: Block, names: dict[str, str]) -> Block:
+        """A loop device may have another block device in place of a file: O_EXCL does not see that."""
+        behind = self._named(block.backing, names)
+        return replace(block, slaves=(*block.slaves, behind)) if behind else block
 
     def _blocks(self) -> Iterator[Block]:
         for link in sorted((self._sys / "class/block").iterdir()):
@@ -72,8 +80,7 @@ class Machine:
                     device, slaves = _text(real / "dev"), tuple(_names(real / "slaves"))
                     yield Block(real.name, device, disk, slaves, _optional(real / "loop/backing_file"))
 
-    def _claims(self, blocks: Iterable[Block]) -> Iterator[Claim]:
-        names = {block.device: block.name for block in blocks}
+    def _claims(self, names: dict[str, str]) -> Iterator[Claim]:
         for table in self._mount_tables():
             for mount in usage.mounts(table):
                 if name := names.get(mount.device) or self._named(mount.source, names):

@@ -18,6 +18,8 @@ _OVERLAP = 128
 _GZIP = b"\x1f\x8b\x08\x00"
 _PIECE = 64 * 1024
 _MOST_UNPACKED = 128 * 1024 * 1024
+_MOST_TRIES = 256
+"""Places in a file that look like gzip: a kernel has a few, and each costs a copy of a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,18 @@ class _Packed(_Search):
         super().__init__(re.compile(_GZIP))
         self._inner = inner
         self._unpacker: zlib._Decompress | None = None
-        self._left = _MOST_UNPACKED
+        self._left, self._tries = _MOST_UNPACKED, _MOST_TRIES
 
     def feed(self, piece: bytes) -> None:
         if self._unpacker is None:
             piece = self._tail + piece
         while piece and self._inner.found is None and self._left > 0:
             if self._unpacker is None:
-                at = piece.find(_GZIP)
+                at = piece.find(_GZIP) if self._tries else -1
                 self._tail = piece[-len(_GZIP) + 1 :]
                 if at < 0:
                     return
+                self._tries -= 1
                 self._unpacker, piece = zlib.decompressobj(31), piece[at:]
             piece = self._unpack(self._unpacker, piece)
         self.found = self._inner.found

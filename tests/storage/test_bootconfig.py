@@ -6,6 +6,7 @@ import pytest
 
 from terrible.model import Location, Slot
 from terrible.storage.bootconfig import plain, read_cmdline, template, with_gadget
+from terrible.storage.partitions import BadImage
 from terrible.usb.templates import render
 from tests.storage.images import BOOKWORM, CONFIG, TRIXIE
 
@@ -84,3 +85,10 @@ def test_the_controller_becomes_a_device_on_every_board() -> None:
 )
 def test_only_a_line_that_holds_for_all_boards_counts(config: str, is_device: bool) -> None:
     assert (with_gadget(config) == config) is is_device
+
+
+def test_a_line_that_is_longer_than_linux_takes_is_none() -> None:
+    longest = "resize ".ljust(2048, "x")
+    assert read_cmdline(longest).first_boot == ("resize",)
+    with pytest.raises(BadImage, match="2049 characters"):
+        read_cmdline(longest + "x\n")

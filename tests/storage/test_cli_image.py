@@ -12,7 +12,7 @@ import pytest
 
 from terrible.model import UsageError
 from terrible.storage.owner import Owner, check_owner, read_keys
-from tests.storage.images import BOOKWORM_IMAGE, pack
+from tests.storage.images import BOOKWORM_IMAGE, Stock, pack
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJc2 alice@desk"
 
@@ -174,3 +174,10 @@ def test_what_is_no_name(user: str) -> None:
 def test_what_is_no_locale(locale: str) -> None:
     with pytest.raises(UsageError, match="--locale"):
         check_owner(Owner("alice", (), locale))
+
+
+def test_a_release_file_that_is_no_text_costs_no_memory(tmp_path: Path) -> None:
+    large = b'PRETTY_NAME="x"\n' + bytes(2 << 20)
+    stock = Stock(root_extra={"usr/lib/os-release": large}).build(tmp_path / "stock.img")
+    shown = terrible("inspect", stock).stdout
+    assert f"unknown: its /usr/lib/os-release has {len(large)} bytes" in shown

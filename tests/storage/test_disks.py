@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import os
 import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from terrible.model import CardNews, DiskError, HostError, Location, Slot
 from terrible.storage import client
 from terrible.storage import disks as disks_module
-from terrible.storage.disks import CardDisks, Named, PipedDisks
+from terrible.storage.disks import END, KILLED, CardDisks, Named, PipedDisks
 from terrible.storage.hostkeys import ensure
 from terrible.storage.messages import Seen
 from tests.conftest import fill
@@ -24,6 +26,7 @@ from tests.conftest import fill
 from . import cards
 from .conftest import needs_loop
 from .contents import bmap, content
+from .medium import Medium
 from .prepared import Made
 
 pytestmark = needs_loop
@@ -36,19 +39,21 @@ SLOTS = [
 class Opener(client.DiskHelper):
     """In place of terrible-disk, whose five locks no loop device passes: hands over what is open already.
 
-    `late` is how often a card is not there yet.
+    `late` is how often a card is not there yet, `places` are slots that it has elsewhere.
     """
 
     def __init__(self, opened: Sequence[cards.Card], late: int = 0) -> None:
         self.opened = {card.slot: card for card in opened}
         self.late = late
+        self.places: dict[str, str] = {}
 
     async def open(self, slot: str) -> client.Card:
         if self.late:
             self.late -= 1
             raise DiskError("lock 1: no disk there")
         card = self.opened[slot]
-        seen = Seen(slot, "1-1.1", "sda", card.size, 512, "Linux", "File-Stor Gadget")
+        location = self.places.get(slot, f"1-1.{slot[-1]}")
+        seen = Seen(slot, location, "sda", card.size, 512, "Linux", "File-Stor Gadget")
         return client.Card(os.dup(card.fd), seen)
 
 
@@ -106,6 +111,67 @@ def test_a_card_that_is_too_small_is_told_so_and_not_touched(tmp_path: Path) -> 
         last = asyncio.run(written(disks, "large.img", SLOTS[:1]))
         assert (last["node1"].outcome, last["node1"].touched) == ("failed", False)
         assert "too small" in last["node1"].error
+        assert card.read(0, 6000) == b"before" * 1000
+
+
+WRITES_UNTIL_A_LINE_COMES = """
+import asyncio, os, sys
+from pathlib import Path
+from terrible.storage.disks import CardDisks, OpenCard
+
+async def write(directory, fd):
+    disks = CardDisks(None, directory, directory / "host-keys")
+    async for _ in disks.write("plain.img", [OpenCard("node1", fd, 2 << 20)]):
+        pass
+
+async def main():
+    writing = asyncio.create_task(write(Path(sys.argv[1]), int(sys.argv[2])))
+    await asyncio.to_thread(sys.stdin.readline)
+    writing.cancel()
+    await asyncio.wait({writing})
+    os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+def test_a_card_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Its writer is in the kernel, where no signal reaches it, and outlives the agent."""
+    (tmp_path / "plain.img").write_bytes(bytes(1 << 20))
+    answers, asked = threading.Event(), threading.Event()
+
+    def never() -> None:
+        asked.set()
+        answers.wait(60)
+
+    medium = Medium(2 << 20)
+    said = tmp_path / "said"
+    with cards.faulty("node1", medium) as card, said.open("w") as errors:
+        medium.log.clear()
+        medium.moment, medium.then = 1, never
+        command = [sys.executable, "-c", WRITES_UNTIL_A_LINE_COMES, str(tmp_path), str(card.fd)]
+        agent = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, pass_fds=[card.fd])
+        try:
+            assert asked.wait(30)
+            agent.communicate(b"\n", timeout=END + KILLED + 5)
+        finally:
+            answers.set()
+            agent.kill()
+            agent.wait()
+    assert "waits for a card that does not answer" in said.read_text()
+
+
+def test_a_helper_that_has_the_slot_elsewhere_hands_over_another_slots_card(tmp_path: Path) -> None:
+    """It reads its configuration for each request; that may have been edited since the agent has read it."""
+    (tmp_path / "plain.img").write_bytes(bytes(4096))
+    with cards.blank("node1", 1 << 20, b"before" * 1000) as card:
+        opener = Opener([card])
+        opener.places["node1"] = "1-1.2"
+        disks = CardDisks(opener, tmp_path, tmp_path / "host-keys")
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(DiskError, match=r"terrible-disk has node1 at 1-1\.2, this agent at 1-1\.1; "):
+            asyncio.run(written(disks, "plain.img", SLOTS[:1]))
+        assert len(os.listdir("/proc/self/fd")) == before
         assert card.read(0, 6000) == b"before" * 1000
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
+from terrible.storage import fat
 from terrible.storage.partitions import BadImage
 from tests.chaos.fuzz import fuzz
 from tests.storage.fatdisk import Disk, make, put
@@ -176,3 +177,12 @@ def test_whatever_is_changed_in_one_it_is_read_or_refused_and_soon(small: bytes)
         assert disk.read_bytes < 50 * len(small)
 
     any_change()
+
+
+def test_a_tree_of_names_longer_than_any_memory(small: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every path holds all names above it: 65,000 files below 30 long ones took 500 MB."""
+    disk = Disk(small)
+    monkeypatch.setattr(fat, "_MOST_TEXT", len("file.bin" + "folder" + "folder/inner.bin"))
+    assert len(disk.files()) == 2
+    monkeypatch.setattr(fat, "_MOST_TEXT", len("file.bin" + "folder" + "folder/inner.bin") - 1)
+    assert "the names of its FAT files" in refusal(disk)

@@ -27,6 +27,19 @@ def test_a_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["node2", "node3"]
 
 
+def test_a_key_is_on_disk_before_a_card_may_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut an empty file would be no key, and a new one not that of the card."""
+    synced, real = [], os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ensure(tmp_path / "keys", "node2")
+    assert synced == [NAME, f"{NAME}.pub", "key", "keys"]
+
+
 def test_known_hosts_name_every_name_of_a_slot(tmp_path: Path) -> None:
     ensure(tmp_path, "node2")
     slots = [SLOT, replace(SLOT, name="node3", address="10.42.0.13")]

@@ -162,3 +162,12 @@ def test_where_a_packed_image_finds_no_room_is_said(bookworm: Path, tmp_path: Pa
     copy.write_bytes(bookworm.read_bytes())
     with pytest.raises(HostError, match="/absent: No such file or directory, unpacking"):
         boot_files(pack(copy, "xz"), tmp_path / "absent")
+
+
+def test_a_boot_partition_that_would_fill_the_heads_disk(
+    bookworm: Path, tmp_path: Path, spill: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "image.img"
+    copy.write_bytes(bookworm.read_bytes())
+    monkeypatch.setattr(images, "_MOST_KEPT", MIB)
+    assert "holds more than 1 MiB" in refusal(pack(copy, "zst"), spill)

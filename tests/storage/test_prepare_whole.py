@@ -136,7 +136,7 @@ def test_a_file_name_that_would_mean_something_to_the_programs(bookworm: Path, t
     assert prepare(image, out, OWNER, None, quiet)["user"] == "alice"
     with images.opened(out, tmp_path, whole=True) as opened:
         assert opened.table.root is not None
-        assert ExtFs(opened.fd, opened.table.root.start).read(HOST_KEY) == PLACEHOLDER
+        assert ExtFs(opened.fd, opened.table.root.start).read(HOST_KEY, 1024) == PLACEHOLDER
 
 
 def test_directories_with_an_index_as_a_kernel_makes_them(tmp_path: Path) -> None:

@@ -75,6 +75,22 @@ def the_head_s_root_in_a_file_on_it(head: Head) -> None:
     head.mount("7:200", "/", "/dev/loop0")
 
 
+@tree("lock 4: sda is in use: /mnt is on loop1 on sda1")
+def a_file_system_on_a_loop_device_that_has_a_partition_behind_it(head: Head) -> None:
+    """Linux lets the disk below be opened with O_EXCL, and it has no holder."""
+    parted(head)
+    head.loop("loop1", "7:201", "/dev/sda1")
+    head.mount("7:201", "/mnt", "/dev/loop1")
+
+
+@tree("lock 4: sda is in use: swap is on dm-4 on loop1 on sda")
+def swap_on_lvm_on_a_loop_device_that_has_the_disk_behind_it(head: Head) -> None:
+    head.pi()
+    head.loop("loop1", "7:201", "/dev/sda")
+    head.stacked("dm-4", "253:4", on=["loop1"])
+    head.swap("/dev/dm-4")
+
+
 @tree("lock 4: sda is in use: / is on loop0p2 on loop0 on sda1, /host is on sda1")
 def the_head_s_root_on_a_partition_in_a_file_on_it(head: Head) -> None:
     parted(head)
