@@ -81,6 +81,8 @@ def _say(step: str) -> None:
 def _keys(file: Path) -> list[str]:
     try:
         return read_keys(file.read_text(errors="replace"), str(file))
+    except FileNotFoundError as error:
+        raise HostError(f"{file}: {error.strerror}; ssh-keygen -t ed25519 makes a pair of keys") from None
     except OSError as error:
         raise HostError(f"{file}: {error.strerror}") from None
 
