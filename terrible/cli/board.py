@@ -19,11 +19,15 @@ SHARE = {"rom": 0.05, "loading": 0.1, "starting": 0.8, "up": 1.0, "lost": 1.0, "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One slot. `share` of 1 is how much of its boot is done; `stale` what an agent that has gone said."""
+    """One slot. `share` of 1 is how much of its boot, or of what is done with its card, is done.
+
+    `doing` is what is done with its card, else its phase; `stale` what an agent that has gone said.
+    """
 
     name: str
     location: str
     phase: str
+    doing: str
     share: float
     note: str
     since: float
@@ -111,11 +115,11 @@ class Board:
             note = f"{note}  {seconds:.1f} s".lstrip()
         if now.phase == "loading" and not note and advance is not None:
             note = f"{advance.sent / 1e6:.1f} MB  {advance.file}"
-        share = self._share(now.phase, advance)
+        share, doing = self._share(now.phase, advance), now.phase
         if now.phase == "flashing" and not note and advance is not None:
-            note = _card(advance)
+            note, doing = _card(advance), advance.file
         stale = self.tree.standing(name) is None
-        return Row(name, now.location, now.phase, share, note, now.since, seconds, stale)
+        return Row(name, now.location, now.phase, doing, share, note, now.since, seconds, stale)
 
     def _share(self, phase: str, advance: Advance | None) -> float:
         begin, total = SHARE.get(phase, 0.0), self._whole()
@@ -142,10 +146,12 @@ def _agent(tree: Tree) -> str:
 
 
 def _card(advance: Advance) -> str:
-    """What is done with a card, how fast, and how long it will take."""
+    """How far a card is, how fast, and how long it will take."""
+    size, unit, digits = (1e9, "GB", 1) if max(advance.sent, advance.total or 0) >= 1e9 else (1e6, "MB", 0)
+    of = f"/{advance.total / size:.{digits}f}" if advance.total else ""
     rate = f"  {advance.rate / 1e6:.0f} MB/s" if advance.rate else ""
     left = f"  {int(advance.left) // 60}:{int(advance.left) % 60:02} left" if advance.left is not None else ""
-    return f"{advance.file}{rate}{left}"
+    return f"{advance.sent / size:.{digits}f}{of} {unit}{rate}{left}"
 
 
 def _note(now: Standing) -> str:

@@ -62,7 +62,7 @@ def _configured(config: Config, path: Path | None) -> Iterator[Finding]:
     yield from ask(_probe("power", partial(power.findings, config, path), 30.0))
     yield from ask(_probe("network", partial(network.programs, config), 5.0))
     yield from ask(_probe("files", partial(files.findings, config), 20.0))
-    yield from ask(_probe("card", partial(flashing.findings, config), 5.0, Level.WARNING))
+    yield from ask(_probe("card", partial(flashing.findings, config, path), 5.0, Level.WARNING))
     yield from ask(_probe("card", partial(cards.findings, config), 5.0, Level.WARNING))
     yield from ask(_probe("file", partial(hashes.findings, config), 60.0, Level.WARNING))
     yield from ask(Probe(partial(broker.findings, config), broker.LIMIT, broker.late(config)))

@@ -103,7 +103,7 @@ def release(
     cluster: Cluster = None,
     config: Config = None,
 ) -> int:
-    """Give slots another chance that are quarantined, or latched off after an over-current."""
+    """Give slots another chance that are quarantined, or held off: by an over-current, or a dirty card."""
     return _order(("release", slots), no_wait, (broker, cluster, config))
 
 
@@ -120,7 +120,7 @@ def probe(
 
 
 def flash(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A file of the head's image directory.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A file of the head's directory of images.")],
     slots: Slots,
     force: Force = False,
     no_wait: NoWait = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -182,4 +183,5 @@ def hints(demo: Demo, address: BrokerAddress) -> list[str]:
     return [
         f"watch everything:   {broker.client_command('sub', address, '-t', everything)}",
         f"power-cycle a node: {broker.client_command('pub', address, '-t', node, '-m', 'cycle')}",
+        f"write all cards:    {shlex.quote(sys.argv[0])} flash {IMAGE} all --broker {address}",
     ]

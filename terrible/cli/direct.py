@@ -27,6 +27,7 @@ from terrible.config import Config
 from terrible.configfile import ConfigError, load
 from terrible.model import Answer, HostError, Request, UsageError
 from terrible.mqtt import payloads
+from terrible.peers import Refused, check_owner
 from terrible.remote.heard import Response, read
 from terrible.remote.question import Question
 from terrible.seams import Disks, News
@@ -98,7 +99,9 @@ def flash(
 def _chosen(path: Path, slots: str) -> tuple[Config, list[str]]:
     try:
         config = load(path)
-    except ConfigError as error:
+        if os.geteuid() == 0:  # our own terrible-disk would ask the same, when the nodes are down
+            check_owner(path.stat(), path)
+    except (ConfigError, Refused) as error:
         raise UsageError(str(error)) from None
     if config.files.mass_storage is None:
         raise UsageError(f"{path}: files.mass_storage is missing; docs/flash.md tells which directory it is")

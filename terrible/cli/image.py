@@ -6,6 +6,7 @@ It needs no agent, no USB and no root. The options and their help are in `imagea
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def inspect(path: Path, *, as_json: bool) -> int:
         with images.opened(path, _SPILL, whole=False) as image:
             facts = facts_of(image)
             shown = json.dumps(_plain(image, facts), indent=2) if as_json else _told(image, facts)
-        print(shown)
+        print(shown, flush=True)
 
     return _guarded(work)
 
@@ -80,6 +81,8 @@ def _say(step: str) -> None:
 def _keys(file: Path) -> list[str]:
     try:
         return read_keys(file.read_text(errors="replace"), str(file))
+    except FileNotFoundError as error:
+        raise HostError(f"{file}: {error.strerror}; ssh-keygen -t ed25519 makes a pair of keys") from None
     except OSError as error:
         raise HostError(f"{file}: {error.strerror}") from None
 
@@ -91,6 +94,10 @@ def _guarded(work: Callable[[], None]) -> int:
         work()
     except HostError as error:
         return complain(error)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of what is printed: the commands know their files
+        return complain(HostError(f"{error.filename or 'output'}: {error.strerror}"))
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

@@ -53,4 +53,4 @@ class Screen:
 
     def _paint(self) -> None:
         self._due = None
-        self._live.update(table(self._board), refresh=True)
+        self._live.update(table(self._board, self._console.width), refresh=True)

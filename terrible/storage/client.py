@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from terrible import ownhelper
-from terrible.model import DiskError
+from terrible.model import DiskError, HostError
 from terrible.storage.messages import DiskRequest, Seen
 
 ANSWER = 20.0
@@ -51,6 +51,17 @@ class DiskHelper:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    async def check(self) -> None:
+        """HostError where nobody listens: before a node is shut down for its card."""
+        try:
+            async with asyncio.timeout(ANSWER):
+                with socket.socket(socket.AF_UNIX) as connection:
+                    connection.setblocking(False)
+                    await asyncio.get_running_loop().sock_connect(connection, str(self._path))
+        except (OSError, TimeoutError) as error:
+            why = f"no answer from terrible-disk at {self._path}: {error}"
+            raise HostError(f"{why}; sudo systemctl enable --now terrible-disk.socket") from None
 
     async def look(self, slot: str) -> Seen:
         """The card at a slot, if it could be opened now."""

@@ -89,7 +89,11 @@ class CardDisks:
         return f"there is {', '.join(n for n in names if not n.endswith(BESIDE)) or 'nothing'}"
 
     async def look(self, image: str) -> None:
-        """HostError where the image, its bmap or its digest is damaged, as far as their beginnings tell."""
+        """HostError where the image, its bmap or its digest is damaged, as far as their beginnings tell.
+
+        Or where no terrible-disk would open a card.
+        """
+        await self._helper.check()
         try:
             await asyncio.to_thread(self._look, image)
         except (ImageError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ _USER = r"[a-z][a-z0-9-]{0,31}"
 """What userconf-pi takes."""
 _LOCALE = r"[a-z]{2,3}_[A-Z]{2}\.UTF-8|C\.UTF-8"
 _KEY = re.compile(r"((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,3})(?: (.*))?")
+_FIRST = "1000"
+"""The number of the first account and its group, which is renamed."""
 META_DATA = b"dsmode: local\ninstance_id: terrible\n"
 
 
@@ -42,6 +45,22 @@ def check_owner(owner: Owner) -> None:
         raise UsageError(f"--locale {owner.locale}: one looks like en_GB.UTF-8")
 
 
+def check_in_image(owner: Owner, accounts: str, locales: str) -> None:
+    """UsageError for a name that the system has for itself, or a locale that it cannot make.
+
+    `accounts` are the lines of its passwd and group, `locales` those of /usr/share/i18n/SUPPORTED, if any.
+    """
+    for line in accounts.splitlines():
+        name, _, rest = line.partition(":")
+        if name == owner.user and rest.split(":")[1:2] != [_FIRST]:
+            raise UsageError(
+                f"--user {owner.user}: the image has an account or a group of that name; take another"
+            )
+    known = {line.split()[0].partition(".")[0] for line in locales.splitlines() if line.endswith(" UTF-8")}
+    if owner.locale is not None and known and owner.locale.partition(".")[0] not in known:
+        raise UsageError(f"--locale {owner.locale}: the image knows no such language and country")
+
+
 def read_keys(text: str, where: str) -> list[str]:
     """The public keys in a file; UsageError for anything else in it."""
     if "PRIVATE KEY-----" in text:
@@ -54,11 +73,28 @@ def read_keys(text: str, where: str) -> list[str]:
             raise UsageError(
                 f"{where}, line {number}: no public ssh key; one looks like: ssh-ed25519 AAAA… name"
             )
+        if not _is_whole(match[1], match[2]):
+            raise UsageError(
+                f"{where}, line {number}: the key is not whole; copy the file that ssh-keygen made"
+            )
         comment = re.sub(r"[^\w@.+-]", "_", match[3] or "")
         keys.append(f"{match[1]} {match[2]} {comment}".strip())
     if not keys:
         raise UsageError(f"{where}: there is no key in it")
     return keys
+
+
+def _is_whole(kind: str, key: str) -> bool:
+    """Whether it is a sequence of strings to its end, the first of them its kind (RFC 4253, 6.6)."""
+    try:
+        data = base64.b64decode(key, validate=True)
+    except ValueError:
+        return False
+    begin = data.startswith(len(kind).to_bytes(4) + kind.encode())
+    at, count = 0, 0
+    while at < len(data):
+        at, count = at + 4 + int.from_bytes(data[at : at + 4]), count + 1
+    return begin and at == len(data) and count > 1
 
 
 def user_data(owner: Owner) -> bytes:

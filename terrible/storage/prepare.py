@@ -19,12 +19,14 @@ from terrible.storage.extfs import ExtFs
 from terrible.storage.facts import MARK, init_of, mark_of, text_of
 from terrible.storage.fatwrite import FatFs
 from terrible.storage.models import FIRST_STAGE, SET_ASIDE
-from terrible.storage.owner import META_DATA, Init, Owner, preseed, user_data
+from terrible.storage.owner import META_DATA, Init, Owner, check_in_image, preseed, user_data
 from terrible.storage.partitions import SECTOR, BadImage, read_table
 from terrible.storage.programs import find, last_line, run
 
 _GRAIN = 4096
 _STATUS, _MOST_STATUS = "/var/lib/dpkg/status", 64 * 1024 * 1024
+_ACCOUNTS = ("/etc/passwd", "/etc/group")
+_LOCALES = ("/usr/share/i18n/SUPPORTED",)
 Say = Callable[[str], None]
 
 
@@ -114,6 +116,7 @@ def _change(
     chosen = init or init_of(texts, cmdline)
     if chosen is None:
         raise BadImage(f"nothing in it tells its format of first boot; say --init, one of {', '.join(Init)}")
+    check_in_image(owner, *(_lines(system, *paths) for paths in (_ACCOUNTS, _LOCALES)))
     say(f"making it a node's, told by {chosen}")
     held = _change_root(system, owner, chosen)
     if FIRST_STAGE in texts:
@@ -126,6 +129,11 @@ def _change(
     mark = {"v": 1, "from": digest, "init": str(chosen), "user": owner.user, "held": held, "host_key": key}
     boot.write(MARK, (json.dumps(mark, indent=1) + "\n").encode())
     return mark
+
+
+def _lines(system: ExtFs, *paths: str) -> str:
+    """What is in these files, nothing of those that are not there."""
+    return "\n".join((system.read(path) or b"").decode(errors="replace") for path in paths)
 
 
 def _told(owner: Owner, init: Init, *, has_meta_data: bool) -> dict[str, bytes]:

@@ -59,10 +59,10 @@ def pieces(fd: int) -> Iterator[Iterator[bytes]]:
     if not command:
         yield iter(lambda: os.read(fd, PIECE), b"")
         return
-    find(command[0])
+    command = (*find(command[0]), *command[1:])
     with subprocess.Popen(command, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            yield _unpacked(process, command[0])
+            yield _unpacked(process, Path(command[0]).name)
         finally:
             process.kill()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from terrible.cli.board import Board
@@ -46,10 +47,10 @@ def board(*news: News) -> Board:
     return made
 
 
-def shown(made: Board) -> list[str]:
-    console = Console(file=io.StringIO(), width=WIDTH, force_terminal=True, color_system=None)
+def shown(made: Board, width: int = WIDTH) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(table(made))
+        console.print(table(made, width))
     return captured.get().splitlines()
 
 
@@ -98,6 +99,32 @@ def test_names_and_ports_are_whole() -> None:
     lines = shown(board(*reports()))
     assert [line.split()[:3] for line in lines[2:]] == [
         [slot.name, str(slot.location), "up"] for slot in SLOTS
+    ]
+
+
+def card(sent: float, total: float) -> Progress:
+    return Progress(SLOTS[0], Phase.FLASHING, int(sent), "verifying", int(total), 35e6, 750.0)
+
+
+def test_a_card_has_its_bytes_its_rate_and_the_time_that_is_left() -> None:
+    made = board(report(SLOTS[0], Phase.FLASHING), *reports()[1:])
+    told(made, replace(report(SLOTS[0], Phase.FLASHING), addresses=()), card(12.3e9, 31.9e9))
+    line = shown(made)[2]
+    assert line.split()[:3] == ["node1", "1-1.1", "verifying"]
+    assert line.rstrip().endswith("  12.3/31.9 GB  35 MB/s  12:30 left")
+    told(made, card(98e6, 250e6))
+    assert "  98/250 MB  35 MB/s" in shown(made)[2]
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 200])
+def test_in_a_narrow_window_names_ports_and_phases_are_whole(width: int) -> None:
+    made = board(*reports())
+    told(made, replace(report(SLOTS[0], Phase.FLASHING), addresses=()), card(12.3e9, 31.9e9))
+    lines = shown(made, width)
+    assert max(map(len, lines)) <= min(width, WIDTH)
+    assert [line.split()[:3] for line in lines[2:]] == [
+        ["node1", "1-1.1", "verifying"],
+        *([slot.name, str(slot.location), "up"] for slot in SLOTS[1:]),
     ]
 
 

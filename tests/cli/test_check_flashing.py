@@ -41,10 +41,10 @@ def config(base: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return Config(hub="1-1", ports=2, files=files)
 
 
-def told(config: Config) -> list[tuple[Level, str]]:
+def told(config: Config, path: Path | None = None) -> list[tuple[Level, str]]:
     """Without the directory that it is all in."""
     where = f"{config.files.images.parent}/"
-    return [(finding.level, finding.said.replace(where, "")) for finding in flashing.findings(config)]
+    return [(finding.level, finding.said.replace(where, "")) for finding in flashing.findings(config, path)]
 
 
 SHOWN = [(Level.OK, "node1, node2: bootcode.bin from base of msd shows it")]
@@ -81,6 +81,13 @@ def test_no_directory_of_images(config: Config, base: Path) -> None:
     *rest, (level, said) = told(config)
     assert (rest, level) == (SHOWN, Level.WARNING)
     assert said.startswith("images: No such file or directory; ")
+
+
+def test_a_configuration_that_terrible_disk_would_not_believe(config: Config, base: Path) -> None:
+    (base / "terrible.toml").touch()
+    (base / "terrible.toml").chmod(0o666)
+    said = "terrible.toml must be owned by root and writable by nobody else, or terrible-disk opens no card"
+    assert told(config, base / "terrible.toml") == [(Level.WARNING, said), *SHOWN]
 
 
 def test_a_program_that_is_not_installed(config: Config, base: Path) -> None:

@@ -60,6 +60,16 @@ def test_a_configuration_that_cannot_be_used_is_asked_wrong(tmp_path: Path, text
     assert why in told.complaint
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs a terrible-disk of its own")
+def test_a_configuration_that_anybody_may_change_is_refused_before_a_node_is_down(tmp_path: Path) -> None:
+    (tmp_path / "terrible.toml").write_text(CONFIG)
+    (tmp_path / "terrible.toml").chmod(0o666)
+    asked = ("--direct", "card.img", "node1", "--config", str(tmp_path / "terrible.toml"))
+    told = asyncio.run(ran(0, "flash", *asked))
+    assert told.code == 2
+    assert told.complaint.endswith("must be owned by root and writable by nobody else\n")
+
+
 def test_a_terminal_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "terrible.toml").write_text(CONFIG)
 

@@ -29,6 +29,12 @@ BOOKWORM = (
 )
 TRIXIE = f"console=serial0,115200 console=tty1 root={ROOT} rootfstype=ext4 fsck.repair=yes rootwait resize\n"
 FIRMWARE = b"VC_BUILD_ID_VERSION: 5ba0ad5f9d8b1a4a0b1f (clean)\0"
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/bash\nbackup:x:34:34:backup:/var/backups:/usr/sbin/nologin\n"
+    "pi:x:1000:1000:,,,:/home/pi:/bin/bash\n"
+)
+GROUP = "root:x:0:\nbackup:x:34:\ngpio:x:993:pi\npi:x:1000:\n"
+LOCALES = "aa_DJ ISO-8859-1\nen_GB.UTF-8 UTF-8\nen_GB ISO-8859-1\nhi_IN UTF-8\n"
 DPKG = (
     "Package: linux-image-rpi-v6\nStatus: install ok installed\nVersion: 1:6.12.25-1+rpt1\n\n"
     "Package: raspi-firmware\nStatus: install ok installed\nVersion: 1:1.20250430-1\n\n"
@@ -96,6 +102,9 @@ def root_files() -> dict[str, bytes]:
         "etc/initramfs/post-update.d/z50-raspi-firmware": b"#!/bin/sh\n",
         "etc/kernel/postinst.d/z50-raspi-firmware": b"#!/bin/sh\n",
         "etc/hostname": b"raspberrypi\n",
+        "etc/passwd": PASSWD.encode(),
+        "etc/group": GROUP.encode(),
+        "usr/share/i18n/SUPPORTED": LOCALES.encode(),
         "var/lib/dpkg/status": DPKG.encode(),
         "var/lib/dpkg/info/list": b"",
     }

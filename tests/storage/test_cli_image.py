@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -14,7 +15,17 @@ from terrible.model import UsageError
 from terrible.storage.owner import Owner, check_owner, read_keys
 from tests.storage.images import BOOKWORM_IMAGE, Stock, pack
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJc2 alice@desk"
+
+def public(kind: str, *parts: bytes) -> str:
+    """A public key as ssh-keygen writes it (RFC 4253, 6.6)."""
+    fields = b"".join(len(part).to_bytes(4) + part for part in (kind.encode(), *parts))
+    return f"{kind} {base64.b64encode(fields).decode()}"
+
+
+ED25519 = public("ssh-ed25519", bytes(range(32)))
+ECDSA = public("ecdsa-sha2-nistp256", b"nistp256", bytes(65))
+TOKEN = public("sk-ssh-ed25519@openssh.com", bytes(32), b"ssh:")
+KEY = f"{ED25519} alice@desk"
 
 
 def terrible(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -110,6 +121,22 @@ def _with_key(image: Path, out: Path, text: str, folder: Path) -> str:
     return refused("prepare", image, "-o", out, "--ssh-key", folder / "bad", code=2)
 
 
+def test_where_the_output_has_no_room_it_is_one_line_too(bookworm: Path) -> None:
+    command = [sys.executable, "-m", "terrible", "image", "inspect", str(bookworm)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert (done.returncode, done.stderr) == (1, "terrible: output: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(bookworm: Path) -> None:
+    command = [sys.executable, "-m", "terrible", "image", "inspect", str(bookworm)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_image_cannot_write_to_the_terminal(bookworm: Path, tmp_path: Path) -> None:
     plain, hostile = b"Raspberry Pi reference", b"\x1b[2J\x1b[31m reference   "
     assert len(plain) == len(hostile)
@@ -149,19 +176,32 @@ def test_none_of_it_needs_root(bookworm: Path) -> None:
 
 
 def test_keys_are_taken_and_what_surrounds_them_is_not() -> None:
-    others = "  ecdsa-sha2-nistp256 AAAAE2VjZHNh a b\"'$(reboot)\nsk-ssh-ed25519@openssh.com AAAA\n"
+    others = f"  {ECDSA} a b\"'$(reboot)\n{TOKEN}\n"
     text = f"# mine\n\n{KEY}\n{others}"
     assert read_keys(text, "f") == [
         KEY,
-        "ecdsa-sha2-nistp256 AAAAE2VjZHNh a_b____reboot_",
-        "sk-ssh-ed25519@openssh.com AAAA",
+        f"{ECDSA} a_b____reboot_",
+        TOKEN,
     ]
 
 
-@pytest.mark.parametrize("text", ["", "# none\n", 'command="sh" ssh-rsa AAAA', "ssh-rsa", "ssh-rsa !!"])
+@pytest.mark.parametrize("text", ["", "# none\n", f'command="sh" {ED25519}', "ssh-rsa", "ssh-rsa !!"])
 def test_what_is_no_key(text: str) -> None:
     with pytest.raises(UsageError, match="f"):
         read_keys(text, "f")
+
+
+@pytest.mark.parametrize("kept", [20, 40, 64, 67])
+def test_a_key_of_which_a_part_was_copied_lets_nobody_in(kept: int) -> None:
+    kind, key = ED25519.split()
+    assert len(key) == 68
+    with pytest.raises(UsageError, match="f, line 1: the key is not whole"):
+        read_keys(f"{kind} {key[:kept]} alice", "f")
+
+
+def test_a_key_is_of_the_kind_that_it_says() -> None:
+    with pytest.raises(UsageError, match="not whole"):
+        read_keys(f"ssh-rsa {ED25519.split()[1]}", "f")
 
 
 @pytest.mark.parametrize("user", ["", "root", "Alice", "1a", "a b", "a;reboot", "a" * 33, "a\n"])

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -46,6 +47,9 @@ class Opener(client.DiskHelper):
         self.opened = {card.slot: card for card in opened}
         self.late = late
         self.places: dict[str, str] = {}
+
+    async def check(self) -> None:
+        """It is there."""
 
     async def open(self, slot: str) -> client.Card:
         if self.late:
@@ -281,6 +285,17 @@ def test_what_is_damaged_is_seen_before_a_card_is_asked_for(tmp_path: Path) -> N
     with pytest.raises(HostError, match="/nowhere: No such file or directory"):
         asyncio.run(PipedDisks(Opener([]), 0, tmp_path, Named("/nowhere")).look("-"))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_terrible_disk_that_does_not_run_is_missed_before_a_card_is_asked_for(tmp_path: Path) -> None:
+    mapped_at_its_ends(tmp_path / "card.img")
+    disks = CardDisks(client.DiskHelper(tmp_path / "disk.sock"), tmp_path, tmp_path / "host-keys")
+    with pytest.raises(HostError, match=r"no answer from terrible-disk at .*: .*; sudo systemctl enable"):
+        asyncio.run(disks.look("card.img"))
+    with socket.socket(socket.AF_UNIX) as helper:
+        helper.bind(str(tmp_path / "disk.sock"))
+        helper.listen()
+        asyncio.run(disks.look("card.img"))
 
 
 @pytest.mark.parametrize(("kind", "magic"), [("xz", b"\xfd7zXZ\0"), ("zst", b"\x28\xb5\x2f\xfd")])

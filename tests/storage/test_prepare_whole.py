@@ -9,6 +9,7 @@ import shutil
 import signal
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from terrible.model import HostError
 from terrible.storage import image as images
 from terrible.storage.extfs import ExtFs
 from terrible.storage.nodefiles import HOST_KEY, PLACEHOLDER
+from terrible.storage.owner import Owner
 from terrible.storage.prepare import prepare
 from tests.storage.images import BOOKWORM_IMAGE, MIB, PATH, Stock, pack, sh
 from tests.storage.prepared import OWNER, Made, quiet
@@ -48,11 +50,11 @@ def test_holes_stay_holes(bookworm: Path, tmp_path: Path) -> None:
     assert out.stat().st_mode & 0o777 == 0o644
 
 
-def refusal(image: Path, folder: Path) -> str:
+def refusal(image: Path, folder: Path, owner: Owner = OWNER) -> str:
     """What is said against an image; nothing may be left of it."""
     before = set(folder.iterdir())
     with pytest.raises(HostError) as refused:
-        prepare(image, folder / "node.img", OWNER, None, quiet)
+        prepare(image, folder / "node.img", owner, None, quiet)
     assert set(folder.iterdir()) == before
     return str(refused.value)
 
@@ -62,6 +64,27 @@ def test_a_prepared_image_is_not_prepared_again(of_bookworm: Made, tmp_path: Pat
         refusal(of_bookworm.path, tmp_path)
         == f"{of_bookworm.path}: it has been prepared already; take the stock image"
     )
+
+
+@pytest.mark.parametrize("user", ["backup", "gpio"])
+def test_the_systems_own_accounts_and_groups_are_nobodys(bookworm: Path, tmp_path: Path, user: str) -> None:
+    """On the node the account could not be made, and nobody could ever log in."""
+    said = refusal(bookworm, tmp_path, replace(OWNER, user=user))
+    assert said == f"--user {user}: the image has an account or a group of that name; take another"
+
+
+@pytest.mark.parametrize("locale", ["xx_XX.UTF-8", "aa_DJ.UTF-8"])
+def test_a_locale_that_the_image_cannot_make(bookworm: Path, tmp_path: Path, locale: str) -> None:
+    said = refusal(bookworm, tmp_path, replace(OWNER, locale=locale))
+    assert said == f"--locale {locale}: the image knows no such language and country"
+
+
+@pytest.mark.parametrize(("user", "locale"), [("pi", "hi_IN.UTF-8"), ("pi-2", None)])
+def test_the_first_account_and_what_locales_are_called_without_utf_8(
+    bookworm: Path, tmp_path: Path, user: str, locale: str | None
+) -> None:
+    mark = prepare(bookworm, tmp_path / "node.img", Owner(user, OWNER.keys, locale), None, quiet)
+    assert mark["user"] == user
 
 
 def test_an_image_of_a_card_that_was_pulled_out(bookworm: Path, tmp_path: Path) -> None:

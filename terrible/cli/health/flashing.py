@@ -15,21 +15,33 @@ from terrible.cli.health import files
 from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
 from terrible.model import HostError
+from terrible.peers import Refused, check_owner
 from terrible.storage.unpack import PACKAGES, PROGRAMS
 
 ANSWER = 1.0
 """Seconds for terrible-disk to take a connection."""
 
 
-def findings(config: Config) -> Iterator[Finding]:
-    """Nothing where no card is to be written."""
+def findings(config: Config, path: Path | None) -> Iterator[Finding]:
+    """Nothing where no card is to be written. `path` is the configuration's."""
     if config.files.mass_storage is None or not config.configured:
         return
+    if path is not None:
+        yield from _trusted(path)
     yield from _firmware(config)
     yield from _images(config.files.images)
     yield from _programs()
     if os.geteuid() != 0:  # root starts one of its own
         yield from _helper(lock.directory() / "disk.sock")
+
+
+def _trusted(path: Path) -> Iterator[Finding]:
+    """Where the slots are is read by terrible-disk, which is root."""
+    try:
+        check_owner(path.stat(), path)
+    except Refused as refused:
+        remedy = f"sudo chown root {path} && sudo chmod go-w {path}"
+        yield Finding(Level.WARNING, "card", f"{refused}, or terrible-disk opens no card", remedy)
 
 
 def _firmware(config: Config) -> Iterator[Finding]:
