@@ -1,8 +1,8 @@
 """What a pass has shown of the image: where data and zeros are, with the digest up to each piece.
 
 The digest runs over the data in order and is noted behind every piece, so that a card that is read back
-differs at a place and not only in the end. A bmap's ranges begin a new one, and say what it must be. An
-image whose every byte is data needs no second digest for that: they part at the first piece that is not.
+differs at a place and not only in the end. A bmap's ranges begin a new one, and say what it must be. The
+digest of the whole image is another one, for zeros and what is unmapped are in it, too.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Whole:
 class Digests:
     """Makes the layout, piece by piece; ImageError behind the first range that is not as the bmap says.
 
-    With a bmap `whole` is another thread's, for the two digests have nothing in common.
+    `whole` is another thread's: what is hashed twice takes no longer than hashing it once.
     """
 
     def __init__(self, bmap: Bmap | None) -> None:
@@ -68,22 +68,16 @@ class Digests:
         self._layout = Layout(kind=(bmap.kind if bmap else "") or "sha256")
         self._ranges = list(bmap.ranges) if bmap else []
         self._ranges.reverse()
-        self._apart = bmap is not None
-        self._image = self.whole.sha256
-        self._data = hashlib.new(self._layout.kind) if bmap else self._image
+        self._data = hashlib.new(self._layout.kind)
 
     def takers(self) -> dict[str, Callable[[Piece], None]]:
         """What must be shown each piece, by name, each in a thread of its own."""
-        return {"layout": self.take, "image": self.whole.take} if self._apart else {"layout": self.take}
+        return {"layout": self.take, "image": self.whole.take}
 
     def take(self, piece: Piece) -> None:
         """The next piece. It never lies in two ranges."""
         if not piece.offset and piece.buffer:
             self._layout.reach = reach(piece.view[:1024])
-        if piece.kind is not Kind.DATA and self._data is self._image:
-            self._data = self._image.copy()
-        if not self._apart:
-            self.whole.take(piece)
         if piece.kind is Kind.DATA:
             self._take_data(piece)
         elif piece.kind is Kind.ZERO:
@@ -95,8 +89,7 @@ class Digests:
         anew = known is not None and known.start == piece.offset
         if anew:
             self._data = hashlib.new(self._layout.kind)
-        if self._data is not self._image:
-            self._data.update(piece.view)
+        self._data.update(piece.view)
         digest = self._data.copy().digest()
         self._layout.extents.append(Extent(piece.offset, piece.length, digest, anew))
         if known and piece.end == known.end:
@@ -113,5 +106,5 @@ class Digests:
 
     def finish(self) -> Layout:
         """All of it."""
-        self._layout.sha256 = self._image.hexdigest()
+        self._layout.sha256 = self.whole.sha256.hexdigest()
         return self._layout

@@ -6,7 +6,7 @@ within one range of the bmap, so that cards are written in large aligned steps a
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -60,12 +60,9 @@ def split(start: int, end: int, bmap: Bmap | None) -> Iterator[tuple[int, int, b
     if bmap is None:
         yield start, end, True
         return
-    index = max(bisect_right(bmap.ranges, start, key=lambda one: one.start) - 1, 0)
-    for one in bmap.ranges[index:]:
-        if one.start >= end:
-            break
-        if one.end <= start:
-            continue
+    first = bisect_right(bmap.ranges, start, key=lambda one: one.end)
+    behind = bisect_left(bmap.ranges, end, key=lambda one: one.start)
+    for one in bmap.ranges[first:behind]:
         if start < one.start:
             yield start, one.start, False
             start = one.start
