@@ -27,6 +27,7 @@ _GRAIN = 4096
 _STATUS, _MOST_STATUS = "/var/lib/dpkg/status", 64 * 1024 * 1024
 _ACCOUNTS = ("/etc/passwd", "/etc/group")
 _LOCALES = ("/usr/share/i18n/SUPPORTED",)
+_MOST_LIST = 1024 * 1024
 Say = Callable[[str], None]
 
 
@@ -133,7 +134,7 @@ def _change(
 
 def _lines(system: ExtFs, *paths: str) -> str:
     """What is in these files, nothing of those that are not there."""
-    return "\n".join((system.read(path) or b"").decode(errors="replace") for path in paths)
+    return "\n".join((system.read(path, _MOST_LIST) or b"").decode(errors="replace") for path in paths)
 
 
 def _told(owner: Owner, init: Init, *, has_meta_data: bool) -> dict[str, bytes]:
