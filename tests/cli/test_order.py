@@ -67,7 +67,11 @@ def test_an_image_is_written_to_cards_with_bars_that_tell_how_far_they_are(tmp_p
             finally:
                 terminal.close()
             assert terminal.process.returncode == 0
-            assert any(" verifying " in row and "/200 MB  " in row for row in terminal.lines)
+            rows = [row for row in terminal.lines if " writing " in row or " verifying " in row]
+            assert any(
+                "/200 MB  " in row and "MB/s  " in row and row.endswith("left")
+                for row in map(str.rstrip, rows)
+            )
             assert max(map(len, terminal.lines)) <= 80
             nowhere = await ran(broker.port, "flash", "nowhere.img", "node1")
             assert (nowhere.code, "demo.img" in nowhere.complaint) == (2, True)
