@@ -35,6 +35,19 @@ def unreachable(limit: float) -> str:
     return f"the network gadget is there, but the node has not answered for {limit:g} s"
 
 
+def of_card(image: str, other: str, *, card_first: bool) -> str:
+    """Why a node will not boot as it should with this image on its card; "" where nothing speaks against it.
+
+    `other` is the image that the slot's boot files are of, `card_first` that its ROM would find bootcode.bin.
+    """
+    why = []
+    if card_first:
+        why.append(f"a Pi Zero or 3 starts from this card, not from the head: terrible image prepare {image}")
+    if other:
+        why.append(f"the slot's boot files are of {other}: terrible image boot {image}")
+    return "; ".join(why)
+
+
 def _asked(transcript: Transcript) -> list[FileRecord]:
     """What the second stage asked for; bootcode is given to the ROM unasked."""
     return [file for file in transcript.files if file.name not in BOOTCODE.values()]

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from terrible import diagnosis
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.model import BootError, CardNews, Code, HostError, Phase, Problem, Progress, Slot, Stage
@@ -162,19 +163,21 @@ class Flashing:
             ended(error.problem)
         else:
             self._state.set_first_boot(self._slot.name, self._last.first_boot)
-            self._state.set_flashed(self._slot.name, {"image": job.image, "sha256": self._last.sha256})
+            remark = self._remark(job.image)
+            what = {"image": job.image, "sha256": self._last.sha256, "remark": remark}
+            self._state.set_flashed(self._slot.name, what)
             self._state.set_latch(self._slot.name, None)  # last: whatever ends us before, it does not boot
-            self._standing.happened("flashed", self._said(job.image), image=job.image)
+            said = f"{job.image} is on its card, verified{'; but ' if remark else ''}{remark}"
+            self._standing.happened("flashed", said, image=job.image)
             ended(None)
         finally:
             job.without(self._slot.name)
 
-    def _said(self, image: str) -> str:
-        """That it is done, and whether the node will meet a kernel that its card has no modules for."""
+    def _remark(self, image: str) -> str:
+        """What the node will meet with this card that nobody wants, if it is known."""
         files, sha256 = self._files, self._last.sha256
         other = files.other_image(replace(self._slot, tree=files.tree(sha256)), sha256)
-        said = f"{image} is on its card, verified"
-        return f"{said}; but its boot files are of {other}: see terrible check" if other else said
+        return diagnosis.of_card(image, other, card_first=self._last.card_first)
 
     async def _card_shows(self) -> None:
         """Boot the mass-storage firmware, with a power cycle between attempts; BootError after the last."""

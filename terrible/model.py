@@ -251,7 +251,8 @@ class CardNews:
     """How far a slot's card is, in bytes and seconds; at its end `outcome` is whole, or failed and why.
 
     `touched` is whether anything of it may have been written by then, `sha256` is of the image that is on it,
-    `first_boot` are the words that the command line needs for its first boot.
+    `first_boot` are the words that the command line needs for its first boot; with `card_first` a Pi Zero
+    would start from it without asking for anything over USB.
     """
 
     slot: str
@@ -265,6 +266,7 @@ class CardNews:
     touched: bool = True
     sha256: str = ""
     first_boot: str = ""
+    card_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

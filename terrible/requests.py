@@ -102,7 +102,7 @@ class Desk:
             self._refuse(request, Refused("agent_error", "the agent stopped"))
             raise
         problems = {name: problem for name, done in orders.items() if (problem := done.result())}
-        found = self._verdicts(request, [name for name in orders if name not in problems])
+        found = self._found(request, [name for name in orders if name not in problems])
         said: dict[str, Any] = {"slots": list(orders), **found}
         if not problems:
             self._broker.answer(request, Answer("done", said))
@@ -127,12 +127,16 @@ class Desk:
                         request, Answer("progress", {"slot": name, "left": len(left), **error})
                     )
 
-    def _verdicts(self, request: Request, names: list[str]) -> dict[str, Any]:
-        """What the probes of these slots have found out; nothing after other verbs."""
-        if request.verb != "probe":
-            return {}
+    def _found(self, request: Request, names: list[str]) -> dict[str, Any]:
+        """What the probes of these slots have found out, what is to be said of their cards; else nothing."""
         lives = self._lives()
-        return {"verdicts": {name: self._state.verdict(lives[name].slot.location) for name in names}}
+        match request.verb:
+            case "probe":
+                return {"verdicts": {name: self._state.verdict(lives[name].slot.location) for name in names}}
+            case "flash":
+                said = {name: (self._state.flashed(name) or {}).get("remark", "") for name in names}
+                return {"remarks": {name: remark for name, remark in said.items() if remark}}
+        return {}
 
     def _refuse(self, request: Request, refusal: Refused) -> None:
         self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))

@@ -116,7 +116,7 @@ def test_one_card_that_fails_stops_no_other_and_its_node_is_not_booted(base: Pat
             assert (await flashed(rig, "node2"))[-1].status == "done", "but it may be flashed again"
             await rig.until(Phase.UP, "node2")
         assert State(tmp_path / "state.json").latch("node2") is None
-        assert State(tmp_path / "state.json").flashed("node2") == {"image": IMAGE, "sha256": "5f" * 32}
+        assert State(tmp_path / "state.json").image_on_card("node2") == "5f" * 32
 
     clock.run(story())
 
@@ -404,17 +404,22 @@ def test_a_card_that_was_released_dirty_is_tied_to_nothing(base: Path, tmp_path:
     clock.run(story())
 
 
-def test_whoever_flashes_an_image_is_told_where_the_kernel_will_be_anothers(base: Path) -> None:
+def test_whoever_flashes_is_told_what_the_node_will_not_like(base: Path) -> None:
     async def story() -> None:
         (base / ".terrible-image.json").write_text(json.dumps({"image": "old.img", "sha256": "0d" * 32}))
         async with cluster(base, [Pi()]) as rig:
-            await flashed(rig, "node1")
+            first = await flashed(rig, "node1")
             tree(base, "v2", "5f" * 32)
-            await flashed(rig, "node1")
+            rig.disks.stock.add(IMAGE)
+            second = await flashed(rig, "node1")
+            rig.disks.stock.clear()
+            third = await flashed(rig, "node1")
             said = [event.message for event in events(rig, "node1", "flashed")]
-        assert said == [
-            f"{IMAGE} is on its card, verified; but its boot files are of old.img: see terrible check",
-            f"{IMAGE} is on its card, verified",
-        ]
+        kernel = f"the slot's boot files are of old.img: terrible image boot {IMAGE}"
+        starts = f"a Pi Zero or 3 starts from this card, not from the head: terrible image prepare {IMAGE}"
+        told = [answers[-1].data["remarks"] for answers in (first, second, third)]
+        assert told == [{"node1": kernel}, {"node1": starts}, {}]
+        whole = f"{IMAGE} is on its card, verified"
+        assert said == [f"{whole}; but {kernel}", f"{whole}; but {starts}", whole]
 
     clock.run(story())

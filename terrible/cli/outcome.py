@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from terrible.model import HostError, UsageError
 from terrible.remote.question import Question
 
 _ASKED_WRONG = frozenset({"unknown_slot", "bad_request"})
+T = TypeVar("T", bound=Hashable)
 _REMEDIES = {
     "busy": "wait until it is over; terrible watch shows it",
     "expired": "set the clock of this machine and of the head right",
@@ -23,11 +25,12 @@ _REMEDIES = {
 
 
 def outcome(question: Question) -> list[str]:
-    """What has been done, in lines: the slots, and what a probe has found of each."""
+    """What has been done, in lines: the slots, what a probe has found, what a card lacks or has too much."""
     assert question.last is not None
     done = [name for name in question.meant if name not in question.failed and "" not in question.failed]
     lines = [f"{question} done: {', '.join(done)}"] if done else []
-    return lines + [f"{name}: {sentence}" for name, sentence in question.verdicts.items()]
+    lines += [f"{name}: {sentence}" for name, sentence in question.verdicts.items()]
+    return lines + [f"{', '.join(names)}: but {remark}" for remark, names in _alike(question.remarks).items()]
 
 
 def failure(question: Question) -> HostError:
@@ -39,10 +42,16 @@ def failure(question: Question) -> HostError:
 
 def complaints(question: Question) -> list[str]:
     """What has failed, a line each, with what to do about it."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for name, trouble in question.failed.items():
-        alike.setdefault((trouble.code, trouble.message), []).append(name)
-    return [_complaint(question, names, *trouble) for trouble, names in alike.items()]
+    said = {name: (trouble.code, trouble.message) for name, trouble in question.failed.items()}
+    return [_complaint(question, names, *trouble) for trouble, names in _alike(said).items()]
+
+
+def _alike(said: Mapping[str, T]) -> dict[T, list[str]]:
+    """The names of all of which the same is to be said."""
+    alike: dict[T, list[str]] = {}
+    for name, what in said.items():
+        alike.setdefault(what, []).append(name)
+    return alike
 
 
 def _complaint(question: Question, names: Sequence[str], code: str, message: str) -> str:

@@ -51,6 +51,12 @@ class Question:
         found = _table(self.last.data.get("verdicts")) if self.last is not None else {}
         return {_text(name): _text(_table(said).get("sentence", "")) for name, said in found.items() if said}
 
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What is to be said of the cards that a flash has written, by slot."""
+        said = _table(self.last.data.get("remarks")) if self.last is not None else {}
+        return {_text(name): _text(remark) for name, remark in said.items()}
+
     def publication(self, topics: Topics, now: float) -> Publication:
         """What asks it at this Unix time."""
         asked = {"v": 1, "id": self.id, "slots": self.slots, "expires": round(now + GOOD_FOR, 3)}

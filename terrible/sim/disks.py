@@ -30,7 +30,7 @@ class SimDisks:
     """Cards by slot: the image that is on each, or None once its writing has begun and not ended.
 
     `images` are the bytes of each, none where it is damaged; a card of `broken` fails half way, one of
-    `small` before it is touched.
+    `small` before it is touched. A Pi would start from an image of `stock` by itself.
     """
 
     def __init__(self, cluster: SimCluster, images: dict[str, int], speed: float = 1.0) -> None:
@@ -38,6 +38,7 @@ class SimDisks:
         self.cards: dict[str, str | None] = {}
         self.broken: set[str] = set()
         self.small: set[str] = set()
+        self.stock: set[str] = set()
 
     def check(self, image: str) -> None:
         """Only what there is."""
@@ -77,4 +78,5 @@ class SimDisks:
                     left -= self.broken
         for slot in sorted(left):
             self.cards[slot] = image
-            yield CardNews(slot, outcome="whole", sha256="5f" * 32, first_boot=FIRST_BOOT)
+            stock = image in self.stock
+            yield CardNews(slot, outcome="whole", sha256="5f" * 32, first_boot=FIRST_BOOT, card_first=stock)

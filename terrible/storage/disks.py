@@ -136,11 +136,12 @@ class CardDisks:
             job |= {"cards": [card.job for card in places], "patches": [patch.job for patch in own]}
             inherited = [*fds, *(card.fd for card in places), *(patch.fd for patch in own)]
             words = " ".join(facts.cmdline.first_boot) if facts else ""
+            card_first = facts is not None and facts.card_first
             async with _writer(inherited) as process:
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 async for news in _told(process):
-                    yield replace(news, first_boot=words)
+                    yield replace(news, first_boot=words, card_first=card_first)
 
     def _source(self, image: str) -> tuple[dict[str, object], list[int]]:
         """Where the writer gets the image, as it is told, and the descriptors that it needs for that.

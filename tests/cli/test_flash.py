@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from terrible.cli import assemble, direct
-from terrible.cli.outcome import complaints
+from terrible.cli.outcome import complaints, outcome
 from terrible.remote.heard import Response, Trouble
 from terrible.remote.question import Question
 from tests.mqtt import brokers
@@ -128,4 +128,17 @@ def test_what_is_wrong_with_several_slots_alike_is_one_line() -> None:
     assert complaints(question) == [
         "node1, node2: card.img is cut off",
         "node3: another operation is running; wait until it is over; terrible watch shows it",
+    ]
+
+
+def test_what_is_to_be_said_of_cards_comes_after_what_was_done() -> None:
+    remarks = {
+        "node1": "a Pi Zero or 3 starts from this card",
+        "node2": "a Pi Zero or 3 starts from this card",
+    }
+    last = Response("1", ok=True, status="done", data={"slots": [], "remarks": remarks})
+    question = Question("flash", "all", meant=("node1", "node2"), last=last)
+    assert outcome(question) == [
+        "flash done: node1, node2",
+        "node1, node2: but a Pi Zero or 3 starts from this card",
     ]

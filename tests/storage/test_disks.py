@@ -96,6 +96,21 @@ def test_each_card_holds_the_image_and_its_slots_own_host_key(made: Made, tmp_pa
     assert ensure(keys, "node1") != ensure(keys, "node2")
 
 
+def test_a_stock_image_is_told_by_its_first_boot_and_that_a_zero_starts_from_it(
+    bookworm: Path, made: Made, tmp_path: Path
+) -> None:
+    with cards.blank("node1", 1 << 30) as card:
+        told = [
+            asyncio.run(
+                written(CardDisks(Opener([card]), path.parent, tmp_path / "keys"), path.name, SLOTS[:1])
+            )
+            for path in (bookworm, made.path)
+        ]
+    stock, prepared = (last["node1"] for last in told)
+    assert (stock.outcome, stock.card_first, "firstboot" in stock.first_boot) == ("whole", True, True)
+    assert (prepared.outcome, prepared.card_first, prepared.first_boot) == ("whole", False, "")
+
+
 def test_an_image_without_a_place_for_keys_is_written_as_it_is(tmp_path: Path) -> None:
     image = tmp_path / "plain.img"
     image.write_bytes(hashlib.sha256(b"x").digest() * 65536)
