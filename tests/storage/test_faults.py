@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -172,6 +174,25 @@ def test_what_is_no_image(name: str, content: bytes | None, why: str, tmp_path: 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     _refused(tmp_path / name, why, touched=False)
+
+
+def test_an_index_that_wants_more_memory_than_there_may_be(tmp_path: Path) -> None:
+    """xz keeps 16 bytes for each record of two or three, and has no limit of its own for a list."""
+    records, flags = 9_000_000, b"\0\x01"
+    index = b"\0" + _variable(records) + (_variable(13) + _variable(512)) * records
+    index += bytes(-len(index) % 4)
+    index += struct.pack("<I", zlib.crc32(index))
+    size = struct.pack("<I", len(index) // 4 - 1) + flags
+    with (tmp_path / "card.img.xz").open("wb") as file:
+        file.write(b"\xfd7zXZ\0" + flags + struct.pack("<I", zlib.crc32(flags)))
+        file.seek(12 + 16 * records)
+        file.write(index + struct.pack("<I", zlib.crc32(size)) + size + b"YZ")
+    _refused(tmp_path / "card.img.xz", "of memory is required", touched=False)
+
+
+def _variable(number: int) -> bytes:
+    """An integer as .xz has them."""
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + _variable(number >> 7)
 
 
 def test_an_image_on_a_worn_disk() -> None:
