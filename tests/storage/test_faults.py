@@ -257,6 +257,18 @@ def test_a_bad_card_never_stops_the_others(wrong: str, tmp_path: Path) -> None:
     assert wrong == "takes no sector 0" or not any(medium.now[:440])
 
 
+@pytest.mark.parametrize("keeps", [MB, 2 * MB - 512])
+def test_a_card_that_forgets_all_but_one_place(keeps: int, tmp_path: Path) -> None:
+    """None of those by which it is seen that it has forgotten, and one where the image is zeros."""
+    assert not any(IMAGE[MB : 2 * MB])
+    medium = Medium(SIZE, keeps=keeps)
+    medium.fill(USED)
+    with faulty("node1", medium) as card:
+        told = flash(contents.packed(tmp_path / "card.img", IMAGE), [card]).cards()["node1"]
+    assert told["outcome"] == "failed"
+    assert "does not hold what was written at byte" in told["error"]
+
+
 @contextmanager
 def _thin(tmp_path: Path) -> Iterator[Card]:
     """A card on a head whose disk is full after 4 MB."""
