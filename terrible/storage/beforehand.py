@@ -89,7 +89,8 @@ def _size(fd: int, path: Path, kind: str, bmap: Bmap | None) -> int | None:
 
 def _listed(path: Path) -> int:
     """An xz file's index tells its image's size. One without an index is cut off."""
-    argv = ["xz", "--robot", "--list", "--", str(path)]
+    limit = unpack.MEMORY_OF_XZ  # of an index, which takes 16 bytes for each of two in the file
+    argv = ["xz", "--robot", "--list", limit, "--", str(path)]
     listed = subprocess.run(argv, capture_output=True, text=True, check=False)
     if listed.returncode:
         said = listed.stderr.strip().splitlines()

@@ -20,6 +20,8 @@ KINDS = ("sha1", "sha256")
 LONGEST, MOST = 8 * 1024 * 1024, 160_000
 """Bytes of a bmap, and tags or attributes in it, for 80,000 ranges. Each costs memory: 60 MB of XML took
 1.4 GB."""
+MOST_SAID = 200
+"""Characters of what is wrong, which may be what is in it: an answer goes over MQTT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def parse(text: bytes) -> Bmap:
     try:
         return _checked(text)
     except (ET.ParseError, ValueError, TypeError, LookupError) as error:
-        raise ImageError(f"the bmap is not one: {error}") from error
+        raise ImageError(f"the bmap is not one: {str(error)[:MOST_SAID]}") from error
 
 
 def _checked(text: bytes) -> Bmap:

@@ -18,6 +18,7 @@ from terrible.storage.fat import File, Volume
 from terrible.storage.image import Image, opened
 from terrible.storage.owner import Init
 from terrible.storage.partitions import BadImage
+from terrible.storage.stream import AMPLE
 from terrible.storage.versions import Version, version_of
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def known(path: Path, spill: Path) -> Facts | None:
     HostError where this machine cannot tell, as with no room in `spill`: it may be one that gets a host key.
     """
     try:
-        with opened(path, spill, whole=False) as image:
+        with opened(path, spill, whole=False, memory=AMPLE) as image:
             return facts_of(image)
     except BadImage as error:
         log.info("%s: %s", path.name, error)

@@ -44,16 +44,16 @@ class Image:
 
 
 @contextmanager
-def opened(path: Path, spill: Path, *, whole: bool) -> Iterator[Image]:
+def opened(path: Path, spill: Path, *, whole: bool, memory: int = stream.MEMORY) -> Iterator[Image]:
     """Open an image; `whole` reads it to its end, to be sure of it and for its hash.
 
-    `spill` is a directory for what a packed image has in its boot partition. HostError names the image,
-    also where something in it turns out to be bad later.
+    `spill` is a directory for what a packed image has in its boot partition, `memory` what its unpacker may
+    take. HostError names the image, also where something in it turns out to be bad later.
     """
     fd = stream.opened(path)
     try:
         with _nameless(spill, path) as kept:
-            yield _read(path, fd, kept, spill, whole=whole)
+            yield _read(path, fd, kept, spill, whole=whole, memory=memory)
     except BadImage as error:
         raise BadImage(f"{path}: {error}") from None
     finally:
@@ -67,10 +67,12 @@ def _nameless(spill: Path, path: Path) -> IO[bytes]:
         raise HostError(f"{spill}: {error.strerror}, unpacking {path}") from None
 
 
-def _read(path: Path, fd: int, kept: IO[bytes], spill: Path, *, whole: bool) -> Image:
+def _read(path: Path, fd: int, kept: IO[bytes], spill: Path, *, whole: bool, memory: int) -> Image:
     packed = bool(stream.packed_with(fd))
     try:
-        return _unpack(path, fd, kept, whole=whole) if packed else _plain(path, fd, whole=whole)
+        if packed:
+            return _unpack(path, fd, kept, whole=whole, memory=memory)
+        return _plain(path, fd, whole=whole)
     except OSError as error:
         where = f"{spill}, unpacking {path}" if packed else path
         raise HostError(f"{where}: {error.strerror or error}") from error
@@ -94,9 +96,9 @@ def _hash(pieces: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _unpack(path: Path, fd: int, kept: IO[bytes], *, whole: bool) -> Image:
+def _unpack(path: Path, fd: int, kept: IO[bytes], *, whole: bool, memory: int) -> Image:
     keeper = _Keeper(kept.fileno())
-    with stream.pieces(fd) as pieces:
+    with stream.pieces(fd, memory) as pieces:
         for piece in pieces:
             keeper.take(piece)
             if not whole and keeper.boot is not None and keeper.at >= keeper.boot.end:

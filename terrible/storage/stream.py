@@ -17,12 +17,12 @@ from terrible.storage.partitions import BadImage
 from terrible.storage.programs import find, last_line
 
 PIECE = 256 * 1024
-_MEMORY = 40 * 1024 * 1024
-"""Bytes for the unpacker: enough for all of `xz -8` and `zstd -19`, not for `xz -9`."""
+MEMORY, AMPLE = 40 * 1024 * 1024, 128 * 1024 * 1024
+"""Bytes for the unpacker: enough for all of `xz -8` and `zstd -19`, not for `xz -9`; and what a flash has."""
 _UNPACKERS: dict[bytes, tuple[str, ...]] = {
-    b"\xfd7zXZ\0": ("xz", "-dcq", f"--memlimit-decompress={_MEMORY}"),
+    b"\xfd7zXZ\0": ("xz", "-dcq", "--memlimit-decompress={memory}"),
     b"\x1f\x8b": ("gzip", "-dcq"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "-dcq", f"--memory={_MEMORY}"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "-dcq", "--memory={memory}"),
 }
 _ELSE = {b"PK\x03\x04": "a zip archive: unzip it first", b"BZh": "packed with bzip2: unpack it first"}
 
@@ -49,20 +49,19 @@ def opened(path: Path) -> int:
 
 
 @contextmanager
-def pieces(fd: int) -> Iterator[Iterator[bytes]]:
+def pieces(fd: int, memory: int = MEMORY) -> Iterator[Iterator[bytes]]:
     """The bytes of the image in this file. Who leaves before the end need not read the rest.
 
     BadImage, after the last byte that could be read, where the file is damaged or cut short.
     """
     os.lseek(fd, 0, os.SEEK_SET)
-    command = packed_with(fd)
-    if not command:
+    if not (unpacker := packed_with(fd)):
         yield iter(lambda: os.read(fd, PIECE), b"")
         return
-    command = (*find(command[0]), *command[1:])
+    command = [*find(unpacker[0]), *(word.format(memory=memory) for word in unpacker[1:])]
     with subprocess.Popen(command, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            yield _unpacked(process, Path(command[0]).name)
+            yield _unpacked(process, unpacker[0])
         finally:
             process.kill()
 

@@ -23,9 +23,11 @@ from terrible.storage.faults import ImageError
 MAGIC = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 STRANGE = {b"PK\x03\x04": "a zip archive", b"BZh": "packed with bzip2", b"7z\xbc\xaf": "a 7z archive"}
 LONGEST_MAGIC = 6
+MEMORY_OF_XZ = "--memlimit-decompress=128MiB"
+"""xz -9 needs 65 MiB, and must fit."""
 PROGRAMS = {
-    # One thread: more need 50 MB each for images as they are published. xz -9 needs 65 MiB, and must fit.
-    "xz": ("xz", "-dcq", "-T1", "--memlimit-decompress=128MiB"),
+    # One thread: more need 50 MB each for images as they are published.
+    "xz": ("xz", "-dcq", "-T1", MEMORY_OF_XZ),
     "zst": ("zstd", "-dcq", "--memory=128MB"),
 }
 PACKAGES = {"xz": "xz-utils", "zst": "zstd"}

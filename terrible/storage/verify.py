@@ -15,6 +15,7 @@ from terrible.storage.pool import CHUNK, is_zero
 
 AHEAD = 2
 """Buffers of a card: one is read while the other is hashed."""
+EDGE = 4096
 
 
 def verify(
@@ -42,11 +43,17 @@ def verify(
 
 
 def needed(layout: Layout, *, blank: bool) -> Iterator[Extent]:
-    """What must be read: all that was written. On a card that was `blank` zeros were not."""
+    """What must be read: all that was written. On a card that was `blank` zeros were not.
+
+    There both ends of each chunk are read: what a card leaves of a discard is where its own blocks, or the
+    pieces that the kernel cuts it into, do not fit.
+    """
     for extent in layout.extents:
         if extent.digest is not None:
             yield extent
-        elif not blank:
+        elif blank:
+            yield from (end for chunk in _zeros(extent) for end in _ends(chunk))
+        else:
             yield from _zeros(extent)
 
 
@@ -54,6 +61,12 @@ def _zeros(extent: Extent) -> Iterator[Extent]:
     end = extent.offset + extent.length
     for offset in range(extent.offset, end, CHUNK):
         yield Extent(offset, min(CHUNK, end - offset))
+
+
+def _ends(chunk: Extent) -> Iterator[Extent]:
+    yield Extent(chunk.offset, min(EDGE, chunk.length))
+    if chunk.length > EDGE:
+        yield Extent(chunk.offset + chunk.length - EDGE, EDGE)
 
 
 def _read(device: Device, reads: Sequence[Extent]) -> Iterator[tuple[Extent, memoryview]]:

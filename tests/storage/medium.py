@@ -28,6 +28,8 @@ class Medium:
     cached: bool = False
     forgets: bool = True
     """Whether what is discarded reads zeros afterwards, as the kernel promises in no case."""
+    keeps: int | None = None
+    """The sector at this byte keeps its content all the same."""
     unreadable: int | None = None
     unwritable: int | None = None
     flips: int | None = None
@@ -80,7 +82,10 @@ class Medium:
     def discard(self, offset: int, length: int) -> None:
         self._operate("discard", offset, length)
         if self.forgets:
+            kept = self.now[self.keeps : self.keeps + SECTOR] if self.keeps is not None else b""
             self.now[offset : offset + length] = bytes(length)
+            if self.keeps is not None:
+                self.now[self.keeps : self.keeps + SECTOR] = kept
             self._unsafe.append((offset, length))
 
     def _keep(self, offset: int, length: int) -> None:

@@ -84,6 +84,13 @@ def test_what_is_refused(text: bytes) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("what", ["version", "size", "range"])
+def test_what_is_wrong_with_it_is_said_shortly(what: str) -> None:
+    with pytest.raises(ImageError) as refused:
+        parse(_with(**{what: "x" * 5_000_000}))
+    assert len(str(refused.value)) < 300
+
+
 def _attributes(count: int) -> bytes:
     return b"<a %s/>" % b" ".join(b"a%d='1'" % number for number in range(count))
 

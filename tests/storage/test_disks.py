@@ -111,6 +111,19 @@ def test_a_stock_image_is_told_by_its_first_boot_and_that_a_zero_starts_from_it(
     assert (prepared.outcome, prepared.card_first, prepared.first_boot) == ("whole", False, "")
 
 
+def test_what_is_packed_with_xz_9_gets_its_host_key_like_any_other(of_bookworm: Made, tmp_path: Path) -> None:
+    """It takes more memory to look into than `image boot` may have, and to write it takes as much again."""
+    packed = tmp_path / "node.img.xz"
+    with packed.open("wb") as file:
+        subprocess.run(["xz", "-9", "-T1", "-c", of_bookworm.path], stdout=file, check=True)
+    with cards.blank("node1", 1 << 30) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys")
+        last = asyncio.run(written(disks, packed.name, SLOTS[:1]))
+        assert (last["node1"].outcome, last["node1"].error) == ("whole", "")
+        there = card.read(0, of_bookworm.path.stat().st_size)
+    assert ensure(tmp_path / "host-keys", "node1").private in there
+
+
 def test_an_image_without_a_place_for_keys_is_written_as_it_is(tmp_path: Path) -> None:
     image = tmp_path / "plain.img"
     image.write_bytes(hashlib.sha256(b"x").digest() * 65536)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -174,6 +176,25 @@ def test_what_is_no_image(name: str, content: bytes | None, why: str, tmp_path: 
     _refused(tmp_path / name, why, touched=False)
 
 
+def test_an_index_that_wants_more_memory_than_there_may_be(tmp_path: Path) -> None:
+    """xz keeps 16 bytes for each record of two or three, and has no limit of its own for a list."""
+    records, flags = 9_000_000, b"\0\x01"
+    index = b"\0" + _variable(records) + (_variable(13) + _variable(512)) * records
+    index += bytes(-len(index) % 4)
+    index += struct.pack("<I", zlib.crc32(index))
+    size = struct.pack("<I", len(index) // 4 - 1) + flags
+    with (tmp_path / "card.img.xz").open("wb") as file:
+        file.write(b"\xfd7zXZ\0" + flags + struct.pack("<I", zlib.crc32(flags)))
+        file.seek(12 + 16 * records)
+        file.write(index + struct.pack("<I", zlib.crc32(size)) + size + b"YZ")
+    _refused(tmp_path / "card.img.xz", "of memory is required", touched=False)
+
+
+def _variable(number: int) -> bytes:
+    """An integer as .xz has them."""
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + _variable(number >> 7)
+
+
 def test_an_image_on_a_worn_disk() -> None:
     """An ordinary file whose first bytes give EIO."""
     _refused("/proc/self/mem", "cannot be read: Input/output error", touched=False)
@@ -234,6 +255,18 @@ def test_a_bad_card_never_stops_the_others(wrong: str, tmp_path: Path) -> None:
     assert outcome.code == 1
     assert outcome.end["error"] is None
     assert wrong == "takes no sector 0" or not any(medium.now[:440])
+
+
+@pytest.mark.parametrize("keeps", [MB, 2 * MB - 512])
+def test_a_card_that_forgets_all_but_one_place(keeps: int, tmp_path: Path) -> None:
+    """None of those by which it is seen that it has forgotten, and one where the image is zeros."""
+    assert not any(IMAGE[MB : 2 * MB])
+    medium = Medium(SIZE, keeps=keeps)
+    medium.fill(USED)
+    with faulty("node1", medium) as card:
+        told = flash(contents.packed(tmp_path / "card.img", IMAGE), [card]).cards()["node1"]
+    assert told["outcome"] == "failed"
+    assert "does not hold what was written at byte" in told["error"]
 
 
 @contextmanager
