@@ -25,6 +25,8 @@ from terrible.supply import Supply
 
 log = logging.getLogger(__name__)
 
+LOOK = 60.0
+"""Seconds to look at an image beforehand. Its slots do nothing else meanwhile, whatever happens to them."""
 Ended = Callable[[Problem | None], None]
 
 
@@ -90,8 +92,12 @@ class Job:
         """Whether the image can be written."""
         problem: Problem | None = Problem(Code.NOT_FLASHED, "the agent stopped")
         try:
-            await self._disks.look(self.image)
+            async with asyncio.timeout(LOOK):
+                await self._disks.look(self.image)
             problem = None
+        except TimeoutError:
+            why = f"{self.image} could not be looked at in {LOOK:g} s; does its disk still answer?"
+            problem = Problem(Code.NOT_FLASHED, why)
         except HostError as error:
             problem = Problem(Code.NOT_FLASHED, str(error))
         except Exception as error:

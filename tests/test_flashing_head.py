@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -143,5 +144,27 @@ def test_a_card_that_was_let_go_while_others_were_awaited_is_not_written(base: P
             assert rig.disks.cards == {"node2": IMAGE}
             assert state.latch("node1") == Code.OVERCURRENT
             await rig.until(Phase.UP, "node2")
+
+    clock.run(story())
+
+
+def test_an_image_on_a_disk_that_no_longer_answers_holds_its_slots_for_a_minute(base: Path) -> None:
+    """A short in the port of one of them is seen to by then at the latest."""
+
+    async def never(image: str) -> None:
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with cluster(base, [Pi(), Pi()]) as rig:
+            await rig.until(Phase.UP)
+            rig.disks.look = never  # type: ignore[method-assign]
+            rig.broker.ask("flash", "node1", image=IMAGE, number="7")
+            await rig.broker.until(lambda: any(a.status == "accepted" for _, a in rig.broker.answers))
+            rig.alarms.draw_too_much(rig.slots[0].location)
+            async with asyncio.timeout(90):
+                await rig.until(Phase.OFF, "node1")
+            last = rig.broker.answers[-1][1]
+            assert last.code == Code.NOT_FLASHED
+            assert "could not be looked at in 60 s" in last.message
 
     clock.run(story())
