@@ -69,7 +69,7 @@ def _fill(new: Path, image: images.Image) -> dict[str, Any]:
     files = {file.path: file for file in volume.walk()}
     kernels = {}
     for file in files.values():
-        if file.path.lower() in _LEFT_OUT or (file.path == SET_ASIDE and FIRST_STAGE in files):
+        if _is_left_out(file.path) or (file.path == SET_ASIDE and FIRST_STAGE in files):
             continue
         _extract(volume, file, new / _name(file.path))
         if version := version_of(file.path, volume.content(file)):
@@ -91,6 +91,11 @@ def _fill(new: Path, image: images.Image) -> dict[str, Any]:
         "versions": kernels,
         "prepared": mark,
     }
+
+
+def _is_left_out(path: str) -> bool:
+    """What may be secret; and what no node is served, but the head might take for a record of its own."""
+    return path.lower() in _LEFT_OUT or any(part.startswith(".") for part in path.split("/"))
 
 
 def _name(path: str) -> str:

@@ -94,6 +94,16 @@ def test_what_may_be_secret_is_in_no_directory_that_nodes_read(tmp_path: Path) -
     assert not any(b"secret" in content for content in files_in(tmp_path / "boot").values())
 
 
+def test_no_image_brings_a_record_of_another_image(tmp_path: Path) -> None:
+    """In a directory of a base directory it would be the boot tree of all slots that have that image."""
+    forged = json.dumps({"image": "theirs.img", "sha256": "ab" * 32}).encode()
+    extra = {f"a/{RECORD}": forged, "a/kernel.img": b"mine", ".hidden/file": b"x", "a/.b/c": b"x"}
+    make(Stock(extra=extra).build(tmp_path / "stock.img"), tmp_path / "boot")
+    assert BootFiles(Roots(tmp_path / "boot"), []).tree("ab" * 32) == ""
+    assert [path.name for path in (tmp_path / "boot").rglob(".*")] == [RECORD]
+    assert (tmp_path / "boot" / "a" / "kernel.img").read_bytes() == b"mine"
+
+
 def test_a_tree_for_all_to_read(bookworm: Path, tmp_path: Path) -> None:
     make(bookworm, tmp_path / "boot")
     assert (tmp_path / "boot").stat().st_mode & 0o777 == 0o755
