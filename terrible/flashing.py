@@ -1,8 +1,7 @@
 """A flash: the Pis of several slots show their cards, one image is written to all of them at once, and back.
 
-The image is looked at before a node is shut down for it. A card is opened as soon as it shows up, and
-written once no other is awaited. From then on it counts as dirty, also over a restart, until it is known
-to be whole; the slot of a dirty card is not booted.
+A card is opened as soon as it shows up, and written once no other is awaited. From then on it counts as
+dirty, also over a restart, until it is known to be whole; the slot of a dirty card is not booted.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ from terrible.supply import Supply
 
 log = logging.getLogger(__name__)
 
-LOOK = 60.0
-"""Seconds to look at an image beforehand. Its slots do nothing else meanwhile, whatever happens to them."""
 Ended = Callable[[Problem | None], None]
 
 
@@ -54,11 +51,6 @@ class Job:
         self._awaited = set(slots)
         self._places: dict[str, Place] = {}
         self._complete = asyncio.Event()
-        self._looked: asyncio.Future[Problem | None] = asyncio.get_running_loop().create_future()
-
-    async def refusal(self) -> Problem | None:
-        """Why the image cannot be written, once that is known, as far as it can be seen beforehand."""
-        return await asyncio.shield(self._looked)
 
     def without(self, name: str) -> None:
         """Nobody need wait for the card of this slot: it is open, or will not come."""
@@ -75,9 +67,7 @@ class Job:
                 raise BootError(problem.message, problem.code)
 
     async def run(self) -> None:
-        """Look at the image, then write it as soon as no card is awaited any more."""
-        if not await self._look():
-            return
+        """Write it as soon as no card is awaited any more."""
         await self._complete.wait()
         try:
             if cards := [place.card for place in self._places.values() if _marked(place)]:
@@ -87,25 +77,6 @@ class Job:
         finally:
             for place in self._places.values():
                 _settle(place, Problem(Code.DIRTY_CARD, "the writing ended before this card was done"))
-
-    async def _look(self) -> bool:
-        """Whether the image can be written."""
-        problem: Problem | None = Problem(Code.NOT_FLASHED, "the agent stopped")
-        try:
-            async with asyncio.timeout(LOOK):
-                await self._disks.look(self.image)
-            problem = None
-        except TimeoutError:
-            why = f"{self.image} could not be looked at in {LOOK:g} s; does its disk still answer?"
-            problem = Problem(Code.NOT_FLASHED, why)
-        except HostError as error:
-            problem = Problem(Code.NOT_FLASHED, str(error))
-        except Exception as error:
-            log.exception("%s: an error of the agent's own", self.image)
-            problem = Problem(Code.AGENT_ERROR, f"an error of the agent's own: {type(error).__name__}")
-        finally:
-            self._looked.set_result(problem)
-        return problem is None
 
     async def _write(self, cards: Sequence[Card]) -> None:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from terrible.flashing import Job
@@ -13,12 +14,16 @@ from terrible.slot import Life
 from terrible.slots import UnknownSlot, expand
 from terrible.state import State
 
+log = logging.getLogger(__name__)
+
 ACTIONS = {"power": ("on", "off", "cycle")} | {
     verb: (verb,) for verb in ("boot", "release", "probe", "flash")
 }
 """What each verb may do: `power` carries its action, the others are one."""
 WAKING = ("on", "cycle", "boot", "probe")
 """Actions that a latch forbids."""
+LOOK = 60.0
+"""Seconds to look at an image before a flash."""
 
 
 class Refused(Exception):
@@ -40,17 +45,36 @@ class Desk:
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Take requests until cancelled."""
         async for request in self._broker.requests():
-            try:
-                names = self._named(request)
-                job = self._job(request, names)
-                orders = self._place(request, names, job)
-            except Refused as refusal:
-                self._refuse(request, refusal)
-                continue
-            self._broker.answer(request, Answer("accepted", {"slots": names}))
-            if job is not None:
-                tasks.create_task(job.run(), name=f"flash {job.image}")
-            tasks.create_task(self._follow(request, orders), name=f"request {request.verb}")
+            if request.verb == "flash":
+                tasks.create_task(self._flash(request, tasks), name=f"request flash {request.image}")
+            else:
+                self._take(request, tasks)
+
+    def _take(self, request: Request, tasks: asyncio.TaskGroup) -> None:
+        try:
+            names = self._named(request)
+            orders = self._place(request, names, None)
+        except Refused as refusal:
+            self._refuse(request, refusal)
+            return
+        self._accept(request, names)
+        tasks.create_task(self._follow(request, orders), name=f"request {request.verb}")
+
+    async def _flash(self, request: Request, tasks: asyncio.TaskGroup) -> None:
+        """The image is looked at first: where nothing would come of it, what runs runs on undisturbed."""
+        try:
+            names = self._named(request)
+            await _looked("bad_request", request.image, self._disks.check(request.image))
+            self._accept(request, names)
+            await _looked(Code.NOT_FLASHED, request.image, self._disks.look(request.image))
+            names = self._named(request)  # meanwhile they may have been asked for something else
+        except Refused as refusal:
+            self._refuse(request, refusal)
+            return
+        job = Job(self._disks, request.image, names)
+        orders = self._place(request, names, job)
+        tasks.create_task(job.run(), name=f"flash {job.image}")
+        await self._follow(request, orders)
 
     def _named(self, request: Request) -> list[str]:
         """The slots that it names; Refused where there is one that is not, or is not to be asked now."""
@@ -73,16 +97,6 @@ class Desk:
         if busy := [name for name in names if lives[name].busy]:
             raise Refused("busy", f"{', '.join(busy)}: another operation is running")
         return names
-
-    def _job(self, request: Request, names: list[str]) -> Job | None:
-        """What is to be written, if anything is."""
-        if request.verb != "flash":
-            return None
-        try:
-            self._disks.check(request.image)
-        except HostError as error:
-            raise Refused("bad_request", str(error)) from None
-        return Job(self._disks, request.image, names)
 
     def _place(
         self, request: Request, names: list[str], job: Job | None
@@ -138,8 +152,28 @@ class Desk:
                 return {"remarks": {name: remark for name, remark in said.items() if remark}}
         return {}
 
+    def _accept(self, request: Request, names: list[str]) -> None:
+        self._broker.answer(request, Answer("accepted", {"slots": names}))
+
     def _refuse(self, request: Request, refusal: Refused) -> None:
         self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))
+
+
+async def _looked(code: str, image: str, looking: Coroutine[Any, Any, None]) -> None:
+    """Refused with this code for what it finds; it may not take for ever, for disks do not always answer."""
+    try:
+        async with asyncio.timeout(LOOK):
+            await looking
+    except TimeoutError:
+        message = f"{image} could not be looked at in {LOOK:g} s; does its disk still answer?"
+        raise Refused(code, message) from None
+    except HostError as error:
+        raise Refused(code, str(error)) from None
+    except asyncio.CancelledError:
+        raise Refused(Code.AGENT_ERROR, "the agent stopped") from None
+    except Exception as error:
+        log.exception("%s: an error of the agent's own", image)
+        raise Refused(Code.AGENT_ERROR, f"an error of the agent's own: {type(error).__name__}") from None
 
 
 def _plain(problem: Problem) -> dict[str, str]:

@@ -174,7 +174,7 @@ class Card(Protocol):
 class Disks(Protocol):
     """Writing the cards of nodes that show themselves as disks."""
 
-    def check(self, image: str) -> None:
+    async def check(self, image: str) -> None:
         """HostError where there is no image of this name, or cards cannot be written at all."""
 
     async def look(self, image: str) -> None:

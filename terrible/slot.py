@@ -140,23 +140,16 @@ class Life:
         return self.phase in BOOTING
 
     async def _is_refused(self, order: Order) -> bool:
-        """Whether it is a probe or a flash that may not be: what runs then runs on as if nobody had asked."""
+        """Whether it is a probe that may not be: what runs then runs on as if nobody had asked."""
+        if self.latched or order.action != "probe":
+            return False
         try:
-            problem = await self._refusal(order)
+            problem = await self._probing.refusal(order.force)
         finally:
-            if order.action in ("probe", "flash"):
-                self._served = order
+            self._served = order
         if problem is not None:
             self._finish(problem)
         return problem is not None
-
-    async def _refusal(self, order: Order) -> Problem | None:
-        if order.job is not None and (problem := await order.job.refusal()) is not None:
-            self.standing.happened("not_flashed", problem.message, image=order.job.image)
-            return problem
-        if order.action == "probe" and not self.latched:
-            return await self._probing.refusal(order.force)
-        return None
 
     def _start(self, order: Order | None) -> asyncio.Task[None]:
         if self._served is not order:

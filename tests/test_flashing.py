@@ -324,10 +324,7 @@ def test_an_image_that_is_damaged_disturbs_no_node(base: Path) -> None:
             rig.disks.images["cut.img"] = 0
             answers = await flashed(rig, "all", "cut.img")
             assert (answers[-1].status, answers[-1].code) == ("error", Code.NOT_FLASHED)
-            assert [events(rig, name, "not_flashed")[0].message for name in ("node1", "node2")] == [
-                "cut.img is cut off",
-                "cut.img is cut off",
-            ]
+            assert answers[-1].message == "cut.img is cut off"
             await asyncio.sleep(600)
             assert [rig.phase(slot.name) for slot in rig.slots] == [Phase.UP, Phase.OFF]
             assert ([rig.cuts(n) for n in (1, 2)], rig.disks.cards) == ([0, 1], {})

@@ -148,23 +148,50 @@ def test_a_card_that_was_let_go_while_others_were_awaited_is_not_written(base: P
     clock.run(story())
 
 
-def test_an_image_on_a_disk_that_no_longer_answers_holds_its_slots_for_a_minute(base: Path) -> None:
-    """A short in the port of one of them is seen to by then at the latest."""
-
-    async def never(image: str) -> None:
-        await asyncio.Event().wait()
+@pytest.mark.parametrize(("seam", "code"), [("check", "bad_request"), ("look", "not_flashed")])
+def test_an_image_on_a_disk_that_no_longer_answers_holds_up_nothing(base: Path, seam: str, code: str) -> None:
+    """Neither other requests, nor the slots: what runs runs on, and a short is seen to at once."""
 
     async def story() -> None:
+        asked = asyncio.Event()
+
+        async def never(image: str) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
         async with cluster(base, [Pi(), Pi()]) as rig:
             await rig.until(Phase.UP)
-            rig.disks.look = never  # type: ignore[method-assign]
-            rig.broker.ask("flash", "node1", image=IMAGE, number="7")
-            await rig.broker.until(lambda: any(a.status == "accepted" for _, a in rig.broker.answers))
+            setattr(rig.disks, seam, never)
+            rig.broker.ask("flash", "all", image=IMAGE, number="7")
+            await asked.wait()
+            rig.broker.ask("power", "node2", "off", number="8")
             rig.alarms.draw_too_much(rig.slots[0].location)
-            async with asyncio.timeout(90):
-                await rig.until(Phase.OFF, "node1")
+            async with asyncio.timeout(50):
+                await rig.until(Phase.OFF)
+            async with asyncio.timeout(70):
+                await rig.broker.until(lambda: rig.broker.answers[-1][0].id == "7")
             last = rig.broker.answers[-1][1]
-            assert last.code == Code.NOT_FLASHED
-            assert "could not be looked at in 60 s" in last.message
+            assert (last.code, last.message[:40]) == (code, f"{IMAGE} could not be looked at in")
+
+    clock.run(story())
+
+
+def test_what_is_asked_for_while_the_image_is_looked_at_comes_first(base: Path) -> None:
+    async def story() -> None:
+        async with cluster(base, [Pi()]) as rig:
+            await rig.until(Phase.UP)
+            look = rig.disks.look
+
+            async def slowly(image: str) -> None:
+                await asyncio.sleep(20)
+                await look(image)
+
+            rig.disks.look = slowly  # type: ignore[method-assign]
+            rig.broker.ask("flash", "node1", image=IMAGE, number="7")
+            await asyncio.sleep(15)
+            rig.broker.ask("power", "node1", "cycle", number="8")
+            await rig.broker.until(lambda: rig.broker.answers[-1][1].code == "busy")
+            assert rig.broker.answers[-1][0].id == "7"
+            assert rig.disks.cards == {}
 
     clock.run(story())

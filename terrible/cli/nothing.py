@@ -30,7 +30,7 @@ class NoProber:
 class NoDisks:
     """No card that could be written."""
 
-    def check(self, image: str) -> None:
+    async def check(self, image: str) -> None:
         """HostError with the reason."""
         raise HostError("this agent writes no cards: files.mass_storage is not set (docs/flash.md)")
 

@@ -40,7 +40,7 @@ class SimDisks:
         self.small: set[str] = set()
         self.stock: set[str] = set()
 
-    def check(self, image: str) -> None:
+    async def check(self, image: str) -> None:
         """Only what there is."""
         if image not in self.images:
             raise HostError(f"there is no image {image!r}; there are {', '.join(self.images) or 'none'}")

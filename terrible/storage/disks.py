@@ -71,8 +71,11 @@ class CardDisks:
         self._helper, self._images, self._keys = helper, images, keys
         self._named = named or Named()
 
-    def check(self, image: str) -> None:
+    async def check(self, image: str) -> None:
         """HostError where the directory has no such file; what is in it is seen when it is read."""
+        await asyncio.to_thread(self._check, image)
+
+    def _check(self, image: str) -> None:
         path = self._images / image
         try:
             if "/" in image or not image or not stat.S_ISREG(path.stat().st_mode):
@@ -166,7 +169,7 @@ class PipedDisks(CardDisks):
         super().__init__(helper, Path(), keys, named)
         self._fd = fd
 
-    def check(self, image: str) -> None:
+    async def check(self, image: str) -> None:
         """What comes is seen when it comes."""
 
     def _look(self, image: str) -> None:

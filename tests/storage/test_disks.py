@@ -233,7 +233,7 @@ def test_only_files_of_the_directory_are_images(tmp_path: Path, image: str) -> N
     (tmp_path / "images" / "directory").mkdir()
     (tmp_path / "x.img").touch()
     with pytest.raises(HostError):
-        CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image)
+        asyncio.run(CardDisks(Opener([]), tmp_path / "images", tmp_path).check(image))
 
 
 def test_who_names_no_image_is_told_which_there_are(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_who_names_no_image_is_told_which_there_are(tmp_path: Path) -> None:
         (tmp_path / "images" / name).touch()
     for directory, why in (("images", "there is a.img.xz, b.img"), ("none", "none is no directory that ")):
         with pytest.raises(HostError, match=rf"c\.img: No such file or directory; .*{why}"):
-            CardDisks(Opener([]), tmp_path / directory, tmp_path).check("c.img")
+            asyncio.run(CardDisks(Opener([]), tmp_path / directory, tmp_path).check("c.img"))
 
 
 def mapped_at_its_ends(path: Path) -> tuple[bytes, str]:
