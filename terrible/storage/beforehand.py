@@ -7,10 +7,12 @@ import stat
 import subprocess
 from pathlib import Path
 
-from terrible.storage import beside, unpack
+from terrible.model import HostError
+from terrible.storage import beside, packing
 from terrible.storage.bmap import LONGEST, Bmap, parse
 from terrible.storage.faults import ImageError
 from terrible.storage.partitioned import reach
+from terrible.storage.programs import find
 from terrible.storage.source import SECTOR, Source
 
 
@@ -19,7 +21,7 @@ def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> 
     if fd is not None:
         start = _first(fd)
         told = bmap_at(Path(bmap)) if bmap else None
-        kind = unpack.kind_of(start)
+        kind = packing.kind_of(start)
         return Source(fd, "the image", kind, start, told.size if told else None, False, told, digest)
     path = Path(image)
     try:
@@ -36,10 +38,10 @@ def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> 
 def _file(fd: int, path: Path, digest: str | None, bmap: str | None) -> Source:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise ImageError(f"{path}: no regular file; - reads an image from a pipe")
-    start = os.pread(fd, unpack.LONGEST_MAGIC, 0)
+    start = os.pread(fd, packing.LONGEST_MAGIC, 0)
     kind = _kind(path, start)
     suffix = path.suffix.removeprefix(".")
-    if suffix in unpack.MAGIC.values() and suffix != kind:
+    if suffix in packing.MAGIC.values() and suffix != kind:
         raise ImageError(f"{path.name} is not packed as its name says")
     beside_it = Path(bmap) if bmap else beside.bmap_of(path)
     told = bmap_at(beside_it) if beside_it else None
@@ -49,16 +51,17 @@ def _file(fd: int, path: Path, digest: str | None, bmap: str | None) -> Source:
 
 def _kind(path: Path, start: bytes) -> str:
     try:
-        kind = unpack.kind_of(start)
-        unpack.check(kind)
-    except ImageError as error:
+        kind = packing.kind_of(start)
+        if kind:
+            packing.command(kind, packing.AMPLE)
+    except (ImageError, HostError) as error:
         raise ImageError(f"{path.name}: {error}") from None
     return kind
 
 
 def _first(fd: int) -> bytes:
     start = b""
-    while len(start) < unpack.LONGEST_MAGIC and (more := os.read(fd, unpack.LONGEST_MAGIC - len(start))):
+    while len(start) < packing.LONGEST_MAGIC and (more := os.read(fd, packing.LONGEST_MAGIC - len(start))):
         start += more
     return start
 
@@ -89,8 +92,8 @@ def _size(fd: int, path: Path, kind: str, bmap: Bmap | None) -> int | None:
 
 def _listed(path: Path) -> int:
     """An xz file's index tells its image's size. One without an index is cut off."""
-    limit = unpack.MEMORY_OF_XZ  # of an index, which takes 16 bytes for each of two in the file
-    argv = ["xz", "--robot", "--list", limit, "--", str(path)]
+    limit = f"--memlimit-decompress={packing.AMPLE}"  # of an index: 16 bytes for each of two in the file
+    argv = [*find("xz"), "--robot", "--list", limit, "--", str(path)]
     listed = subprocess.run(argv, capture_output=True, text=True, check=False)
     if listed.returncode:
         said = listed.stderr.strip().splitlines()

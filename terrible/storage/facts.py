@@ -17,8 +17,8 @@ from terrible.storage.extfs import ExtFs
 from terrible.storage.fat import File, Volume
 from terrible.storage.image import Image, opened
 from terrible.storage.owner import Init
+from terrible.storage.packing import AMPLE
 from terrible.storage.partitions import BadImage
-from terrible.storage.stream import AMPLE
 from terrible.storage.versions import Version, version_of
 
 log = logging.getLogger(__name__)

@@ -68,7 +68,7 @@ def _nameless(spill: Path, path: Path) -> IO[bytes]:
 
 
 def _read(path: Path, fd: int, kept: IO[bytes], spill: Path, *, whole: bool, memory: int) -> Image:
-    packed = bool(stream.packed_with(fd))
+    packed = bool(stream.kind_of(fd))
     try:
         if packed:
             return _unpack(path, fd, kept, whole=whole, memory=memory)

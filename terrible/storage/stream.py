@@ -13,27 +13,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from terrible.model import HostError
+from terrible.storage import packing
+from terrible.storage.faults import ImageError
 from terrible.storage.partitions import BadImage
-from terrible.storage.programs import find, last_line
+from terrible.storage.programs import last_line
 
 PIECE = 256 * 1024
-MEMORY, AMPLE = 40 * 1024 * 1024, 128 * 1024 * 1024
-"""Bytes for the unpacker: enough for all of `xz -8` and `zstd -19`, not for `xz -9`; and what a flash has."""
-_UNPACKERS: dict[bytes, tuple[str, ...]] = {
-    b"\xfd7zXZ\0": ("xz", "-dcq", "--memlimit-decompress={memory}"),
-    b"\x1f\x8b": ("gzip", "-dcq"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "-dcq", "--memory={memory}"),
-}
-_ELSE = {b"PK\x03\x04": "a zip archive: unzip it first", b"BZh": "packed with bzip2: unpack it first"}
+MEMORY = 40 * 1024 * 1024
+"""Bytes for the unpacker: enough for all of `xz -8` and `zstd -19`, not for `xz -9`."""
 
 
-def packed_with(fd: int) -> tuple[str, ...]:
-    """The command that unpacks this file, () for one that is not packed; its name does not matter."""
-    magic = os.pread(fd, 8, 0)
-    for start, why in _ELSE.items():
-        if magic.startswith(start):
-            raise BadImage(f"it is {why}")
-    return next((command for start, command in _UNPACKERS.items() if magic.startswith(start)), ())
+def kind_of(fd: int) -> str:
+    """How this file is packed, "" for one that is not; its name does not matter. BadImage for archives."""
+    try:
+        return packing.kind_of(os.pread(fd, packing.LONGEST_MAGIC, 0))
+    except ImageError as error:
+        raise BadImage(str(error)) from None
 
 
 def opened(path: Path) -> int:
@@ -55,13 +50,13 @@ def pieces(fd: int, memory: int = MEMORY) -> Iterator[Iterator[bytes]]:
     BadImage, after the last byte that could be read, where the file is damaged or cut short.
     """
     os.lseek(fd, 0, os.SEEK_SET)
-    if not (unpacker := packed_with(fd)):
+    if not (kind := kind_of(fd)):
         yield iter(lambda: os.read(fd, PIECE), b"")
         return
-    command = [*find(unpacker[0]), *(word.format(memory=memory) for word in unpacker[1:])]
+    command = packing.command(kind, memory)
     with subprocess.Popen(command, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            yield _unpacked(process, unpacker[0])
+            yield _unpacked(process, Path(command[0]).name)
         finally:
             process.kill()
 

@@ -11,26 +11,16 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import zlib
 from contextlib import suppress
 from threading import Thread
 from typing import Protocol
 
+from terrible.model import HostError
 from terrible.storage.faults import ImageError
+from terrible.storage.packing import AMPLE, command
 
-MAGIC = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
-STRANGE = {b"PK\x03\x04": "a zip archive", b"BZh": "packed with bzip2", b"7z\xbc\xaf": "a 7z archive"}
-LONGEST_MAGIC = 6
-MEMORY_OF_XZ = "--memlimit-decompress=128MiB"
-"""xz -9 needs 65 MiB, and must fit."""
-PROGRAMS = {
-    # One thread: more need 50 MB each for images as they are published.
-    "xz": ("xz", "-dcq", "-T1", MEMORY_OF_XZ),
-    "zst": ("zstd", "-dcq", "--memory=128MB"),
-}
-PACKAGES = {"xz": "xz-utils", "zst": "zstd"}
 _P = subprocess.PIPE
 _PIPE_SIZE = 1 << 20
 
@@ -43,24 +33,6 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Let go of it, wherever it stands."""
-
-
-def check(kind: str) -> None:
-    """ImageError where the program that unpacks this is not installed."""
-    if kind in PROGRAMS and shutil.which(PROGRAMS[kind][0]) is None:
-        raise _absent(kind)
-
-
-def _absent(kind: str) -> ImageError:
-    return ImageError(f"{PROGRAMS[kind][0]} is not installed: sudo apt install {PACKAGES[kind]}")
-
-
-def kind_of(start: bytes) -> str:
-    """`xz`, `gz`, `zst`, or nothing for a bare image, by the file's first bytes; ImageError for archives."""
-    for magic, what in STRANGE.items():
-        if start.startswith(magic):
-            raise ImageError(f"it is {what} and no image; unpack it first")
-    return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "")
 
 
 class Packed(io.RawIOBase):
@@ -111,9 +83,10 @@ class Piped:
 
     def __init__(self, packed: Packed, kind: str) -> None:
         try:
-            self._process = subprocess.Popen(PROGRAMS[kind], stdin=_P, stdout=_P, stderr=_P, bufsize=0)
-        except FileNotFoundError as error:
-            raise _absent(kind) from error
+            unpacker = command(kind, AMPLE)
+        except HostError as error:
+            raise ImageError(str(error)) from error
+        self._process = subprocess.Popen(unpacker, stdin=_P, stdout=_P, stderr=_P, bufsize=0)
         self._packed = packed
         self._broken: OSError | None = None
         assert self._process.stdout

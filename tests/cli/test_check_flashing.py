@@ -16,6 +16,7 @@ from terrible import lock
 from terrible.cli.health import flashing
 from terrible.cli.health.finding import Level
 from terrible.config import Config, FilesConfig
+from terrible.storage import programs
 from tests.test_lock import nobody
 
 
@@ -29,11 +30,11 @@ def base() -> Iterator[Path]:
 
 @pytest.fixture
 def config(base: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A head that lacks nothing; `xz` and `zstd` are anything that can be run."""
+    """A head that lacks nothing; `xz`, `gzip` and `zstd` are anything that can be run."""
     for name in ("msd", "images", "bin", "run"):
         (base / name).mkdir()
     (base / "msd" / "bootcode.bin").write_bytes(b"first stage")
-    for program in ("xz", "zstd"):
+    for program in ("xz", "gzip", "zstd"):
         (base / "bin" / program).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(base / "bin"))
     monkeypatch.setattr(lock, "RUN", base / "run")
@@ -90,9 +91,10 @@ def test_a_configuration_that_terrible_disk_would_not_believe(config: Config, ba
     assert told(config, base / "terrible.toml") == [(Level.WARNING, said), *SHOWN]
 
 
-def test_a_program_that_is_not_installed(config: Config, base: Path) -> None:
+def test_a_program_that_is_not_installed(config: Config, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_PATH", "")
     (base / "bin" / "zstd").unlink()
-    said = "zstd is not installed: no image packed as .zst can be flashed"
+    said = "not installed: zstd, so no image packed as .zst can be flashed"
     assert told(config) == [*SHOWN, (Level.NOTE, said)]
 
 

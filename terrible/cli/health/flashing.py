@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
 from terrible.model import HostError
 from terrible.peers import Refused, check_owner
-from terrible.storage.unpack import PACKAGES, PROGRAMS
+from terrible.storage import packing
 
 ANSWER = 1.0
 """Seconds for terrible-disk to take a connection."""
@@ -68,10 +67,12 @@ def _images(directory: Path) -> Iterator[Finding]:
 
 
 def _programs() -> Iterator[Finding]:
-    for kind, (program, *_) in PROGRAMS.items():
-        if shutil.which(program) is None:
-            said = f"{program} is not installed: no image packed as .{kind} can be flashed"
-            yield Finding(Level.NOTE, "card", said, f"sudo apt install {PACKAGES[kind]}")
+    for kind in packing.MAGIC.values():
+        try:
+            packing.command(kind, packing.AMPLE)
+        except HostError as error:
+            said, _, remedy = str(error).partition("; ")
+            yield Finding(Level.NOTE, "card", f"{said}, so no image packed as .{kind} can be flashed", remedy)
 
 
 def _helper(path: Path) -> Iterator[Finding]:
