@@ -11,7 +11,7 @@ from terrible.model import HostError
 from terrible.storage import beside, packing
 from terrible.storage.bmap import LONGEST, Bmap, parse
 from terrible.storage.faults import ImageError
-from terrible.storage.partitioned import reach
+from terrible.storage.partitions import reach
 from terrible.storage.programs import find
 from terrible.storage.source import SECTOR, Source
 

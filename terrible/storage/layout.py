@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from terrible.storage.bmap import Bmap
 from terrible.storage.faults import ImageError, at
-from terrible.storage.partitioned import reach
+from terrible.storage.partitions import reach
 from terrible.storage.pieces import Kind, Piece
 from terrible.storage.pool import CHUNK, ZEROS
 

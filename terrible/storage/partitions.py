@@ -1,6 +1,6 @@
-"""The partition table in the first sector of an image, and what its entries are for.
+"""The partition table in the first sector of an image, what its entries are for, and how far they reach.
 
-Only the MBR with its four entries is read, which is what the images of Raspberry Pi OS have (pi-gen,
+Of the entries only the MBR's four are read, which is what the images of Raspberry Pi OS have (pi-gen,
 export-image/prerun.sh) and all that the boot ROM of the older chips knows.
 """
 
@@ -76,7 +76,7 @@ def read_table(sector: bytes) -> Table:
         raise BadImage(f"it ends after {len(sector)} bytes, in the middle of the partition table")
     if sector[510:512] != b"\x55\xaa":
         raise BadImage("it has no partition table, so it is no image of a card")
-    entries = [_ENTRY.unpack_from(sector, _FIRST_ENTRY + 16 * index) for index in range(4)]
+    entries = _entries(sector)
     if any(kind == _GPT for _, kind, _, _ in entries):
         raise BadImage("it has a GPT partition table; only images with an MBR are known here")
     if any(status not in (0x00, 0x80) for status, *_ in entries):
@@ -88,6 +88,25 @@ def read_table(sector: bytes) -> Table:
     )
     _check(used)
     return Table(f"{struct.unpack_from('<I', sector, _ID)[0]:08x}", used)
+
+
+def reach(start: bytes | memoryview) -> int:
+    """Bytes that an image with this start must have at least, 0 where it tells nothing. Needs 1024 bytes.
+
+    A GPT (UEFI 5.3) has a header in sector 1 that tells where its copy is, the disk's last sector.
+    """
+    if len(start) < 2 * SECTOR or bytes(start[510:512]) != b"\x55\xaa":
+        return 0
+    entries = _entries(start)
+    if all(kind != _GPT for _, kind, _, _ in entries):
+        return max((first + count) * SECTOR if kind else 0 for _, kind, first, count in entries)
+    signature, copy = struct.unpack_from("<8s24xQ", start, SECTOR)
+    return (int(copy) + 1) * SECTOR if signature == b"EFI PART" else 0
+
+
+def _entries(sector: bytes | memoryview) -> list[tuple[int, int, int, int]]:
+    """Status, type, first sector and number of sectors of each."""
+    return [_ENTRY.unpack_from(sector, _FIRST_ENTRY + 16 * index) for index in range(4)]
 
 
 def _check(partitions: tuple[Partition, ...]) -> None:

@@ -22,7 +22,7 @@ from terrible.storage.faults import CardError, ImageError
 from terrible.storage.lane import End, Lane
 from terrible.storage.layout import Layout
 from terrible.storage.pace import Pace
-from terrible.storage.partitioned import reach
+from terrible.storage.partitions import reach
 from terrible.storage.patch import Patch
 from terrible.storage.pieces import Kind, Piece
 from terrible.storage.pool import CHUNK, ZEROS
