@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from terrible.errors import BootError, Problem
 from terrible.model import (
-    BootError,
     FileRecord,
     Phase,
-    Problem,
     Progress,
     Slot,
     StageRecord,

@@ -19,8 +19,15 @@ from dataclasses import dataclass, replace
 
 from terrible import diagnosis
 from terrible.attempt import Attempt
+from terrible.errors import (
+    BootError,
+    Code,
+    DeviceLeft,
+    Problem,
+    Silent,
+)
 from terrible.limits import Limits
-from terrible.model import BootError, Code, DeviceLeft, Phase, Problem, Silent, Stage
+from terrible.model import Phase, Stage
 from terrible.port import Port, while_there
 from terrible.seams import Device, Network
 from terrible.usb import identify, loader

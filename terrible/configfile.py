@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from terrible.config import Config, FilesConfig, HomeAssistantConfig, MqttConfig, SlotConfig
+from terrible.errors import HostError
 from terrible.limits import Limits
-from terrible.model import HostError
 from terrible.net_config import NetConfig
 from terrible.power_config import ClusterHatConfig, CommandConfig, GpioConfig, PowerConfig
 

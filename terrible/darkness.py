@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from terrible import policy
-from terrible.model import Phase, PowerError, Problem
+from terrible.errors import PowerError, Problem
+from terrible.model import Phase
 from terrible.port import Port
 from terrible.standing import Standing
 from terrible.supply import Supply

@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from terrible import diagnosis
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
-from terrible.model import BootError, CardNews, Code, HostError, Phase, Problem, Progress, Slot, Stage
+from terrible.errors import BootError, Code, HostError, Problem
+from terrible.model import (
+    CardNews,
+    Phase,
+    Progress,
+    Slot,
+    Stage,
+)
 from terrible.port import Port
 from terrible.seams import Card, Device, Disks
 from terrible.standing import Standing

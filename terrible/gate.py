@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
+from terrible.errors import Code, Problem
 from terrible.limits import Limits
-from terrible.model import Code, Location, Problem
+from terrible.model import Location
 from terrible.policy import Schedule
 from terrible.seams import HubPort
 

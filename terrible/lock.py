@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 RUN = Path("/run/terrible")
 

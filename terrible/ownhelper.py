@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 START = 10.0
 """Seconds for a helper to listen; Python alone takes one or two on an ARMv6 head."""

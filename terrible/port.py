@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from terrible.model import DeviceLeft, Location
+from terrible.errors import DeviceLeft
+from terrible.model import Location
 from terrible.seams import Device
 
 T = TypeVar("T")

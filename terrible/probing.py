@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from terrible.errors import Code, PowerError, Problem
 from terrible.gate import HeldUp
-from terrible.model import RUNNING, Code, Phase, PowerError, Problem, Stage, Verdict
+from terrible.model import RUNNING, Phase, Stage, Verdict
 from terrible.port import Port
 from terrible.seams import HubPort, Trial
 from terrible.standing import Standing

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from terrible.errors import Code, HostError, Problem
 from terrible.flashing import Job
-from terrible.model import Answer, Code, HostError, Problem, Request
+from terrible.model import Answer, Request
 from terrible.seams import Broker, Disks
 from terrible.slot import Life
 from terrible.slots import UnknownSlot, expand

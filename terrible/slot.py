@@ -11,8 +11,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from terrible.boot import Means
+from terrible.errors import Code, Problem
 from terrible.flashing import Flashing, Job
-from terrible.model import Code, Phase, Problem, Stage
+from terrible.model import Phase, Stage
 from terrible.port import Port
 from terrible.probing import Probing
 from terrible.pursuit import Pursuit

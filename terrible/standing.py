@@ -6,7 +6,15 @@ import logging
 import time
 from collections.abc import Callable
 
-from terrible.model import Code, Event, Phase, Problem, Progress, Report, Slot, Transcript
+from terrible.errors import Code, Problem
+from terrible.model import (
+    Event,
+    Phase,
+    Progress,
+    Report,
+    Slot,
+    Transcript,
+)
 from terrible.seams import News
 
 log = logging.getLogger(__name__)

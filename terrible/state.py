@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from terrible import owned
-from terrible.model import Code, Verdict
+from terrible.errors import Code
+from terrible.model import Verdict
 
 Flashed = dict[str, Any]
 """An image on a card: its name as `image`, and its `sha256` unpacked."""

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from terrible.errors import BootError, Code, PowerError
 from terrible.gate import Gate, HeldUp
 from terrible.limits import Limits
-from terrible.model import BootError, Code, Location, Phase, PowerError, Slot, Stage
+from terrible.model import Location, Phase, Slot, Stage
 from terrible.port import Port
 from terrible.seams import HubPort, Power, Prober, Shutdown
 from terrible.standing import Standing

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from terrible.errors import DeviceLeft
 from terrible.limits import Limits
-from terrible.model import DeviceLeft, Phase, Stage
+from terrible.model import Phase, Stage
 from terrible.port import while_there
 from terrible.seams import Device, Network
 from terrible.standing import Standing

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from terrible.errors import Code
 from terrible.limits import Limits
-from terrible.model import Code, Phase
+from terrible.model import Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.families import DISK, FAMILIES
 from terrible.sim.faults import HOSTILE_NAMES, Fault, Kind

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Answer, Code, Event, Phase, Progress
+from terrible.errors import Code
+from terrible.model import Answer, Event, Phase, Progress
 from terrible.sim.families import FAMILIES
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import CardNews, Code, HostError, Phase
+from terrible.errors import Code, HostError
+from terrible.model import CardNews, Phase
 from terrible.seams import Card
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from terrible.errors import Code
 from terrible.limits import Limits
-from terrible.model import CardNews, Code, Phase
+from terrible.model import CardNews, Phase
 from terrible.seams import Card
 from terrible.sim.cluster import SimCluster
 from terrible.sim.faults import Fault, Kind

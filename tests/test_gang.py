@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from terrible.errors import Code
 from terrible.limits import Limits
-from terrible.model import Code, Phase
+from terrible.model import Phase
 from terrible.sim.cluster import SimCluster, hub_locations
 from terrible.sim.faults import HEAL_EVERY, Fault, Hearing, Kind
 from terrible.sim.pi import Pi, Timing

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from terrible.errors import Code, PowerError, Problem
 from terrible.gate import Gate, HeldUp
 from terrible.limits import Limits
-from terrible.model import Code, Location, PowerError, Problem
+from terrible.model import Location
 from terrible.policy import HOUR
 from terrible.seams import HubPort
 from tests import clock

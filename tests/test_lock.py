@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from terrible import lock
-from terrible.model import HostError
+from terrible.errors import HostError
 
 ROOT = Path(__file__).parent.parent
 HOLDER = """
 import pathlib, sys
 from terrible import lock
-from terrible.model import HostError
+from terrible.errors import HostError
 lock.RUN = pathlib.Path(sys.argv[1])
 try:
     with lock.owner():

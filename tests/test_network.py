@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import Code, Info, NetworkNews, Phase, Problem, Slot
+from terrible.errors import Code, Problem
+from terrible.model import Info, NetworkNews, Phase, Slot
 from terrible.seams import Device
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.pi import Pi

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from terrible.errors import PowerError
 from terrible.limits import Limits
-from terrible.model import Location, Phase, PowerError
+from terrible.model import Location, Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi, Timing

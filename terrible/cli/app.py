@@ -163,7 +163,7 @@ def soak(
     from terrible.cli.loop import complain
     from terrible.cli.soak import Simulate, Soak, main
     from terrible.cli.target import Where
-    from terrible.model import UsageError
+    from terrible.errors import UsageError
     from terrible.soak.run import Plan
 
     if fault is not None and simulate is None:

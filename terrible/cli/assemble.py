@@ -15,7 +15,8 @@ from terrible.boot import Means
 from terrible.cli import settings, switches
 from terrible.cli.nothing import NoAlarms, NoDisks, NoPower, NoProber
 from terrible.config import Config
-from terrible.model import HostError, Location, Slot, Verdict
+from terrible.errors import HostError
+from terrible.model import Location, Slot, Verdict
 from terrible.mqtt.client import MqttBroker
 from terrible.net.client import NetHelper
 from terrible.net.direct import GadgetSeen

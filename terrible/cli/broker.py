@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.mqtt.address import BrokerAddress
 
 HOST = "127.0.0.1"

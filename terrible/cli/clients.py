@@ -171,7 +171,7 @@ def log(slot: Slot, broker: Broker = None, cluster: Cluster = None, config: Conf
 
 def _asked_wrong(said: str) -> int:
     from terrible.cli.loop import complain
-    from terrible.model import UsageError
+    from terrible.errors import UsageError
 
     return complain(UsageError(said))
 

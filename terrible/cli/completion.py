@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from terrible.cli.target import TOLD, Where, reached, target
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.mqtt.topics import Kind
 from terrible.remote.tree import Tree
 from terrible.slots import ALL

@@ -24,8 +24,8 @@ from terrible.cli.loop import complain, run
 from terrible.cli.screen import Screen
 from terrible.config import Config
 from terrible.configfile import load
+from terrible.errors import HostError, UsageError
 from terrible.limits import Limits
-from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.client import MqttBroker
 from terrible.sim.alarms import SimAlarms

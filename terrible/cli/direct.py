@@ -25,7 +25,8 @@ from terrible.cli.screen import Screen
 from terrible.cli.target import STANDARD, Interrupted
 from terrible.config import Config
 from terrible.configfile import ConfigError, load
-from terrible.model import Answer, HostError, Request, UsageError
+from terrible.errors import HostError, UsageError
+from terrible.model import Answer, Request
 from terrible.mqtt import payloads
 from terrible.peers import Refused, check_owner
 from terrible.remote.heard import Response, read

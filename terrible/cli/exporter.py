@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from terrible.cli import settings
 from terrible.cli.loop import complain, run
 from terrible.configfile import load
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrible import policy
-from terrible.model import HostError, Location, PowerError, Slot, Stage, Verdict
+from terrible.errors import HostError, PowerError
+from terrible.model import Location, Slot, Stage, Verdict
 from terrible.policy import Neighbour
 from terrible.power.hub import HubControl
 from terrible.power.probe import BACK, OFF, Probe

@@ -23,7 +23,8 @@ from terrible.cli.hubsurvey import HubView, Survey
 from terrible.cli.loop import complain, run
 from terrible.config import Config
 from terrible.configfile import load
-from terrible.model import HostError, Location, Slot, UsageError
+from terrible.errors import HostError, UsageError
+from terrible.model import Location, Slot
 from terrible.power.prober import HubProber, Verdicts
 from terrible.power.topology import Topology
 from terrible.state import State

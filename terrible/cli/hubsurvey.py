@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.model import HostError, Location, PowerError, Slot, Stage, Verdict
+from terrible.errors import HostError, PowerError
+from terrible.model import Location, Slot, Stage, Verdict
 from terrible.power.hub import Hub, HubControl
 from terrible.power.hubclass import HubDescriptor, PortStatus
 from terrible.power.topology import Topology, port_of

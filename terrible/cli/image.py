@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from terrible.cli.loop import complain
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import image as images
 from terrible.storage.bootdir import make
 from terrible.storage.facts import Facts, facts_of

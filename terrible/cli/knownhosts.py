@@ -10,7 +10,7 @@ from terrible.cli.loop import complain
 from terrible.cli.target import STANDARD
 from terrible.config import Config
 from terrible.configfile import load
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage.hostkeys import known_hosts
 
 

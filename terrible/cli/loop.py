@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 log = logging.getLogger(__name__)
 

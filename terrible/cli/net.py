@@ -14,7 +14,7 @@ from terrible import lock
 from terrible.cli import netplan
 from terrible.cli.loop import complain
 from terrible.configfile import ConfigError, load
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import addresses, coexist, echo, helper, interfaces
 from terrible.net.client import NetHelper
 from terrible.net.head import take_down

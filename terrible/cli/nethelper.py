@@ -10,7 +10,7 @@ from pathlib import Path
 
 from terrible.cli import netplan
 from terrible.cli.loop import complain, run
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import helper
 from terrible.notify import notify
 

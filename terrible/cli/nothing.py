@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from terrible.model import BootError, CardNews, HostError, Location, PowerError, Slot, Verdict
+from terrible.errors import BootError, HostError, PowerError
+from terrible.model import CardNews, Location, Slot, Verdict
 from terrible.power.select import NoSwitch
 from terrible.seams import Card, HubPort, Trial
 

@@ -17,7 +17,7 @@ from terrible.cli.outcome import failure, outcome
 from terrible.cli.saying import say
 from terrible.cli.screen import Screen
 from terrible.cli.target import TOLD, Interrupted, NoAgent, Where, check_agent, reached
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.mqtt.topics import Kind
 from terrible.remote.heard import Response, read
 from terrible.remote.line import Unreachable

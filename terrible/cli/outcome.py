@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.remote.question import Question
 
 _ASKED_WRONG = frozenset({"unknown_slot", "bad_request"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from terrible.cli.loop import complain
-from terrible.model import UsageError
+from terrible.errors import UsageError
 from terrible.mqtt.schema import SHAPES, text
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from terrible.cli import broker, demo
 from terrible.cli.loop import complain, run
 from terrible.cli.target import Where, reached, target
+from terrible.errors import HostError, UsageError
 from terrible.limits import Limits
-from terrible.model import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.remote.heard import Introduction
 from terrible.sim.faults import Fault, Kind

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from terrible.config import Config
-from terrible.model import HostError, Location, Slot
+from terrible.errors import HostError
+from terrible.model import Location, Slot
 from terrible.power.chosen import ChosenPower, Unswitched
 from terrible.power.clusterhat import ClusterHatPower
 from terrible.power.command import CommandPower, Commands

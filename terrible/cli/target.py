@@ -12,7 +12,7 @@ from pathlib import Path
 from terrible.cli.settings import broker_address
 from terrible.config import Config
 from terrible.configfile import ConfigError, load
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.mqtt.address import BrokerAddress, parse_broker_url
 from terrible.mqtt.topics import is_name
 from terrible.remote.clusters import clusters

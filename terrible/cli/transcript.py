@@ -11,7 +11,7 @@ from terrible.cli.loop import run
 from terrible.cli.saying import say
 from terrible.cli.target import TOLD, Where, check_agent, reached
 from terrible.cli.waterfall import waterfall
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.mqtt.topics import Kind, is_name
 from terrible.remote.heard import Boot
 from terrible.remote.tree import Tree

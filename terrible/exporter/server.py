@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.registry import Collector
 
+from terrible.errors import HostError
 from terrible.exporter.families import families
 from terrible.exporter.tree import LISTENED, Tree
-from terrible.model import HostError
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.topics import Topics
 from terrible.remote.line import Line

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from terrible.model import Code, Info, Phase, Slot
+from terrible.errors import Code
+from terrible.model import Info, Phase, Slot
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind, Topics
 

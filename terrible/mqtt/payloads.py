@@ -10,7 +10,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
-from terrible.model import Answer, Code, Event, Info, Phase, Progress, Report, Request, Transcript
+from terrible.errors import Code
+from terrible.model import (
+    Answer,
+    Event,
+    Info,
+    Phase,
+    Progress,
+    Report,
+    Request,
+    Transcript,
+)
 from terrible.mqtt.shapes import (
     VERSION,
     Advance,

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.mqtt.connection import Connection
 from terrible.mqtt.payloads import Publication
 from terrible.mqtt.topics import Kind, Topics

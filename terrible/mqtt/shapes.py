@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from terrible.model import Phase, Problem
+from terrible.errors import Problem
+from terrible.model import Phase
 
 VERSION: Literal[1] = 1
 """Within a version fields are only added."""

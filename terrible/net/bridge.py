@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import interfaces
 from terrible.net.plan import RUN, Plan
 from terrible.net.runfiles import write

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import messages
 from terrible.net.messages import NetRequest
 from terrible.net.plan import RUN, Standing

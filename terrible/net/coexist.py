@@ -13,7 +13,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from terrible.model import HostError, Slot
+from terrible.errors import HostError
+from terrible.model import Slot
 from terrible.net import atomic
 
 log = logging.getLogger(__name__)

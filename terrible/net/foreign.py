@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net.tools import ToolError, find, output
 
 COMMENT = "terrible"

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import (
     bridge,
     dnsmasq_files,

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import bridge, messages
 from terrible.net.head import Head, take_down
 from terrible.net.messages import NetRequest

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import atomic
 from terrible.net.tools import ToolError, output
 

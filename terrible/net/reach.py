@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from terrible.errors import Code, HostError, Problem
 from terrible.limits import Limits
-from terrible.model import Code, HostError, NetworkNews, Problem, Slot
+from terrible.model import NetworkNews, Slot
 from terrible.net import echo, interfaces
 from terrible.net.client import NetHelper
 from terrible.net.dnsmasq_files import Lease

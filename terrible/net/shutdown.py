@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from terrible.commands import fill, run
-from terrible.model import BootError, Slot
+from terrible.errors import BootError
+from terrible.model import Slot
 
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "root@{address}", "poweroff")
 """BatchMode asks nobody for a password; without a key it fails at once and the power is cut anyway."""

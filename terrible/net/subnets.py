@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 _AS_GOOD_AS_DEFAULT = 4
 """A shorter prefix is a default route in pieces (OpenVPN's `redirect-gateway def1` adds 0/1 and 128/1)."""

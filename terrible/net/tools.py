@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from terrible.commands import last_line
-from terrible.model import HostError
+from terrible.errors import HostError
 
 LIMIT = 10.0
 """Seconds for one command; netlink answers in milliseconds, a lock of the kernel's may be held by others."""

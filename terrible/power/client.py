@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from terrible import ownhelper
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 
 ANSWER = 8.0
 """Seconds for an answer; the helper itself gives up on the kernel after 5."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import clusterhat_boards as boards
 from terrible.power.clusterhat_boards import Version
 from terrible.power.clusterhat_io import DEVICES, Board, Ctrl, Expander, Pins, attribute

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import clusterhat_boards as boards
 from terrible.power import gpio
 from terrible.power.clusterhat_boards import I2C_ADDRESS, Version

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from terrible.commands import Ended, fill, run
-from terrible.model import HostError, Location, PowerError, Slot
+from terrible.errors import HostError, PowerError
+from terrible.model import Location, Slot
 
 SETTLE = 2.0
 """Seconds for the status to follow a switch; a plug on a radio does not know at once."""

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from terrible.model import BootError, HostError, Location, PowerError
+from terrible.errors import BootError, HostError, PowerError
+from terrible.model import Location
 from terrible.power import container, hubclass
 from terrible.power.hubclass import BadAnswer, ClassRequest, HubDescriptor, PortStatus
 from terrible.power.together import naming

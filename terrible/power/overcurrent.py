@@ -13,7 +13,8 @@ import socket
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 from terrible.power.hub import Hub, HubControl
 from terrible.power.topology import Topology, named_port
 

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AbstractContextManager
 from typing import Any
 
-from terrible.model import Location, PowerError, Verdict
+from terrible.errors import PowerError
+from terrible.model import Location, Verdict
 from terrible.power.hub import Hub, HubControl
 from terrible.power.hubclass import PortStatus
 from terrible.power.topology import Topology

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from terrible.model import Location, PowerError, Verdict
+from terrible.errors import PowerError
+from terrible.model import Location, Verdict
 from terrible.power.hub import HubControl
 from terrible.power.probe import Probe, Witness
 from terrible.power.topology import Topology

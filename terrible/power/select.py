@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 from terrible.power.boards import gang
 from terrible.power.client import PortHelper
 from terrible.power.hub import Hub, HubClassPort, HubControl

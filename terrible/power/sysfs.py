@@ -6,7 +6,8 @@ everybody hears of it, and leaves the port alone until it is enabled again (Linu
 
 from __future__ import annotations
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 from terrible.power.client import PortHelper
 from terrible.power.together import naming
 from terrible.power.topology import Topology

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 
 
 @contextmanager

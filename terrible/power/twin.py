@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 from terrible.power.container import FIRST_VERSION
 from terrible.power.hub import Hub
 from terrible.power.topology import Topology, port_of

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.connection import Connection, opened
 from terrible.mqtt.ending import uninterrupted

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from terrible.model import BootError, CardNews, HostError, Slot, Stage
+from terrible.errors import BootError, HostError
+from terrible.model import CardNews, Slot, Stage
 from terrible.seams import Card
 from terrible.sim.cluster import SimCluster
 

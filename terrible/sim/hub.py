@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
-from terrible.model import DeviceLeft, Location, Stage
+from terrible.errors import DeviceLeft
+from terrible.model import Location, Stage
 from terrible.seams import Device
 from terrible.sim.faults import Cable, Hearing
 from terrible.sim.link import SimLink

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from terrible.model import BootError, DeviceLeft, Silent, Stage
+from terrible.errors import BootError, DeviceLeft, Silent
+from terrible.model import Stage
 from terrible.sim.faults import Cable, Error
 from terrible.sim.wire import Stall, Wire, WireGone
 

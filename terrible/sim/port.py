@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from terrible.model import Location, PowerError, Stage
+from terrible.errors import PowerError
+from terrible.model import Location, Stage
 from terrible.sim.faults import Cable
 from terrible.sim.hub import SimBus, SimDevice
 from terrible.sim.pi import Pi

@@ -6,7 +6,8 @@ import asyncio
 import platform
 import time
 
-from terrible.model import Location, PowerError, Stage, Verdict
+from terrible.errors import PowerError
+from terrible.model import Location, Stage, Verdict
 from terrible.power.verdict import Observed, remembered
 from terrible.sim.cluster import SimCluster
 from terrible.sim.port import SimPort

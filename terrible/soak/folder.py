@@ -8,7 +8,7 @@ from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.soak import plot, report
 from terrible.soak.record import Cycle
 from terrible.soak.report import About

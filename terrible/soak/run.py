@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from terrible import slots
-from terrible.model import HostError, UsageError
+from terrible.errors import HostError, UsageError
 from terrible.remote.heard import Introduction
 from terrible.soak.cycle import Bench, Gone, Head
 from terrible.soak.record import Cycle

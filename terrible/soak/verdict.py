@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from terrible.model import Code, Phase
+from terrible.errors import Code
+from terrible.model import Phase
 from terrible.remote.heard import Boot, Standing
 from terrible.soak.view import Journal
 

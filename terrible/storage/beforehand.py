@@ -7,7 +7,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import beside, packing
 from terrible.storage.bmap import LONGEST, Bmap, parse
 from terrible.storage.faults import ImageError

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import image as images
 from terrible.storage.bootconfig import Cmdline, read_cmdline, template, with_gadget
 from terrible.storage.facts import MARK, mark_of, text_of

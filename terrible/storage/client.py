@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from terrible import ownhelper
-from terrible.model import DiskError, HostError
+from terrible.errors import DiskError, HostError
 from terrible.storage.messages import DiskRequest, Seen
 
 ANSWER = 20.0

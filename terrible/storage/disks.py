@@ -18,7 +18,8 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from terrible.model import CardNews, DiskError, HostError, Slot
+from terrible.errors import DiskError, HostError
+from terrible.model import CardNews, Slot
 from terrible.seams import Card
 from terrible.storage import beforehand, client
 from terrible.storage.client import DiskHelper

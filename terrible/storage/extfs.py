@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage.partitions import BadImage
 from terrible.storage.programs import last_line, run
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import models
 from terrible.storage.bootconfig import Cmdline, read_cmdline
 from terrible.storage.extfs import ExtFs

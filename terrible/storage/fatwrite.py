@@ -6,7 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage.partitions import BadImage, Partition
 from terrible.storage.programs import last_line, run
 

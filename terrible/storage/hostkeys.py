@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrible import owned
-from terrible.model import HostError, Slot
+from terrible.errors import HostError
+from terrible.model import Slot
 from terrible.storage.programs import last_line
 
 NAME = "ssh_host_ed25519_key"

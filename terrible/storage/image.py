@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import stream
 from terrible.storage.fat import Read, Volume
 from terrible.storage.partitions import SECTOR, BadImage, Partition, Table, read_table

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from terrible.model import DiskError
+from terrible.errors import DiskError
 from terrible.peers import Refused
 
 OPERATIONS = ("open", "look")

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from terrible.model import UsageError
+from terrible.errors import UsageError
 
 _USER = r"[a-z][a-z0-9-]{0,31}"
 """What userconf-pi takes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 SECTOR = 512
 _ENTRY = struct.Struct("<B3xB3xII")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import image as images
 from terrible.storage import nodefiles, stream
 from terrible.storage.bootconfig import plain, read_cmdline, with_gadget

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 _PACKAGES = {
     "mcopy": "mtools", "mdel": "mtools", "mren": "mtools", "fsck.fat": "dosfstools", "debugfs": "e2fsprogs",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import packing
 from terrible.storage.faults import ImageError
 from terrible.storage.partitions import BadImage

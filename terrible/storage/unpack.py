@@ -17,7 +17,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Protocol
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage.faults import ImageError
 from terrible.storage.packing import AMPLE, command
 

@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from terrible.model import BootError
+from terrible.errors import BootError
 from terrible.usb.cache import Cache, Content, Version, version_of
 
 _BLOCK = 512

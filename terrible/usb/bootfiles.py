@@ -10,7 +10,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from terrible.model import BootError, Code, Slot
+from terrible.errors import BootError, Code
+from terrible.model import Slot
 from terrible.usb import templates
 from terrible.usb.cache import Cache, Content, Version
 from terrible.usb.digests import Digest, sha256

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from terrible.model import BootError, DeviceLeft, HostError, Location, Stage
+from terrible.errors import BootError, DeviceLeft, HostError
+from terrible.model import Location, Stage
 from terrible.seams import Device
 from terrible.usb import identify
 from terrible.usb.budget import Budget

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrible.model import BootError, HostError
+from terrible.errors import BootError, HostError
 from terrible.usb.errors import UsbAccess, UsbError
 from terrible.usb.libusb import Sighting, UsbContext
 

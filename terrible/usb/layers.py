@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from terrible import tree
-from terrible.model import HostError, Slot
+from terrible.errors import HostError
+from terrible.model import Slot
 from terrible.usb import jail
 from terrible.usb.archive import Archive
 from terrible.usb.cache import Cache, Content

@@ -17,7 +17,7 @@ from typing import Any
 
 import usb1
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.usb.describe import NOTHING, describe, kernel_name
 from terrible.usb.errors import UsbAccess, UsbBusy, UsbError, UsbGone, UsbNoMemory, UsbStall, UsbTimeout
 from terrible.usb.identify import Descriptors

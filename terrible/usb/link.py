@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from terrible.model import BootError, DeviceLeft, Silent
+from terrible.errors import BootError, DeviceLeft, Silent
 from terrible.seams import Device
 from terrible.usb.budget import Budget
 from terrible.usb.errors import UsbError, UsbGone, UsbNoMemory, UsbTimeout

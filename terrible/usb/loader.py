@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
+from terrible.errors import BootError, DeviceLeft
 from terrible.limits import Limits
-from terrible.model import BootError, DeviceLeft
 from terrible.seams import Link
 from terrible.usb import rpiboot
 from terrible.usb.bootfiles import Found, Missing

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from terrible.model import HostError, Location
+from terrible.errors import HostError
+from terrible.model import Location
 from terrible.usb.errors import UsbAccess, UsbError, UsbStall
 from terrible.usb.libusb import Sighting, UsbContext
 

@@ -11,7 +11,8 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
-from terrible.model import BootError, Code, Slot
+from terrible.errors import BootError, Code
+from terrible.model import Slot
 
 SUFFIX = ".template"
 VARIABLES = (

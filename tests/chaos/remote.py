@@ -9,17 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from terrible.model import (
-    Answer,
+from terrible.errors import (
     BootError,
     Code,
     DeviceLeft,
+    PowerError,
+    Silent,
+)
+from terrible.model import (
+    Answer,
     Location,
     NetworkNews,
-    PowerError,
     Report,
     Request,
-    Silent,
     Slot,
     Stage,
 )

@@ -10,7 +10,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from terrible.model import BootError, Code, Location, Phase, PowerError, Problem, Report, Slot
+from terrible.errors import BootError, Code, PowerError, Problem
+from terrible.model import Location, Phase, Report, Slot
 from terrible.seams import Device, Link
 from tests.chaos.frames import frame, packed, read
 from tests.chaos.watch import Watched

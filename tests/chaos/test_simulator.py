@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from terrible.model import BootError, DeviceLeft, Silent, Stage
+from terrible.errors import BootError, DeviceLeft, Silent
+from terrible.model import Stage
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import HEAL_EVERY, Break, Error, Hearing
 from terrible.sim.pi import Pi

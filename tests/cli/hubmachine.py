@@ -10,7 +10,8 @@ from pathlib import Path
 
 from terrible.cli.hubsurvey import HubView, Survey
 from terrible.config import Config
-from terrible.model import HostError, Location, PowerError, Slot, Stage
+from terrible.errors import HostError, PowerError
+from terrible.model import Location, Slot, Stage
 from terrible.seams import Device, HubPort, Link
 from terrible.state import State
 from terrible.usb.identify import Descriptors

@@ -11,11 +11,10 @@ from rich.console import Console
 from terrible.cli.board import Board
 from terrible.cli.listing import age, listing
 from terrible.cli.table import WIDTH, table
+from terrible.errors import Code, Problem
 from terrible.model import (
-    Code,
     FileRecord,
     Phase,
-    Problem,
     Progress,
     Report,
     StageRecord,

@@ -10,7 +10,7 @@ import pytest
 from terrible.cli.health import cards
 from terrible.cli.health.finding import Level
 from terrible.config import Config, FilesConfig
-from terrible.model import Code
+from terrible.errors import Code
 from terrible.state import State
 
 FLASHED = {"image": "node.img.xz", "sha256": "5f" * 32}

@@ -13,7 +13,7 @@ from terrible.cli import check
 from terrible.cli.health import power
 from terrible.cli.health.finding import Level
 from terrible.config import Config
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.power.client import PortHelper
 from tests.mqtt.brokers import free_port
 

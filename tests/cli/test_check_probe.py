@@ -11,7 +11,7 @@ import pytest
 
 from terrible.cli.health.finding import Finding, Level, failed
 from terrible.cli.health.probe import Probe, ask
-from terrible.model import HostError
+from terrible.errors import HostError
 
 FIRST = Finding(Level.OK, "hub", "there is one")
 LATE = Finding(Level.ERROR, "hub", "no answer", "look at dmesg")

@@ -14,7 +14,8 @@ from terrible import lock
 from terrible.cli import hubs, hubtable
 from terrible.cli.hubs import Options, as_json
 from terrible.cli.hubsurvey import HubView, PortView, natural
-from terrible.model import BootError, Location
+from terrible.errors import BootError
+from terrible.model import Location
 from terrible.power.topology import ports_of
 from terrible.state import State
 

@@ -9,7 +9,8 @@ import pytest
 
 from terrible.cli import hubprobe
 from terrible.cli.hubprobe import Machine, neighbours, probe, protected, refuse, report
-from terrible.model import HostError, Location, Stage, Verdict
+from terrible.errors import HostError
+from terrible.model import Location, Stage, Verdict
 from terrible.policy import Neighbour
 from terrible.power.probe import Probe
 from terrible.power.prober import HubProber, Verdicts

@@ -9,7 +9,7 @@ import pytest
 from terrible.cli import target as room
 from terrible.cli.completion import completed
 from terrible.cli.target import Where, target
-from terrible.model import UsageError
+from terrible.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from terrible import slot as slot_module
-from terrible.model import Code, Info, Phase, Problem, Request
+from terrible.errors import Code, Problem
+from terrible.model import Info, Phase, Request
 from terrible.mqtt import discovery, payloads
 from terrible.mqtt.commands import Commands, Message
 from terrible.mqtt.payloads import Publication

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from terrible.model import Code, Phase
+from terrible.errors import Code
+from terrible.model import Phase
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker
 from terrible.mqtt.commands import VERBS, Commands, Message

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from terrible.model import Answer, Code, Event, Phase, Problem, Request
+from terrible.errors import Code, Problem
+from terrible.model import Answer, Event, Phase, Request
 from terrible.mqtt import payloads, shapes
 from terrible.mqtt.payloads import Publication, publications
 from terrible.mqtt.topics import Topics

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError, Location, Slot
+from terrible.errors import HostError
+from terrible.model import Location, Slot
 from terrible.net import coexist
 from terrible.net.coexist import MARKER, files, install, uninstall
 from tests.net.namespaces import missing, which

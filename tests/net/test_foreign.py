@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net.foreign import open_chains
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import hostnames
 from terrible.net.hostnames import publish, with_block, withdraw, without_block
 from tests.net.namespaces import missing

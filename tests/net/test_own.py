@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import helper
 
 ROUNDS = 1000

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import BootError, Location, Slot
+from terrible.errors import BootError
+from terrible.model import Location, Slot
 from terrible.net.shutdown import ShutdownCommand
 
 NODE = Slot("node2", 2, Location("1-1.2"), "", "", address="10.42.0.12")

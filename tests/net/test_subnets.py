@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.net import subnets
 from terrible.net.addresses import SUBNETS
 

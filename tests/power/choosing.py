@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import Location, PowerError
+from terrible.errors import PowerError
+from terrible.model import Location
 from terrible.power.client import PortHelper
 from terrible.power.hub import HubControl
 from terrible.power.select import BestPower

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from terrible.model import BootError
+from terrible.errors import BootError
 
 POWERED_AND_CONNECTED = 0x0103
 

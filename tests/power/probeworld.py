@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from terrible.model import Location, PowerError, Stage
+from terrible.errors import PowerError
+from terrible.model import Location, Stage
 from terrible.power.hub import Hub
 from terrible.power.probe import Answers, Probe
 from terrible.power.topology import Topology

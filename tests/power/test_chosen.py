@@ -16,7 +16,8 @@ import pytest
 
 from terrible.cli import switches
 from terrible.config import Config
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import clusterhat, gpio
 from terrible.power.chosen import ChosenPower, Unswitched
 from terrible.power.select import NoSwitch

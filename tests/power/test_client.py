@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import client
 from terrible.power.client import PortHelper, start_own
 

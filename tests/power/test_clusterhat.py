@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import clusterhat, clusterhat_io, gpio
 from terrible.power import clusterhat_boards as boards
 from terrible.power.clusterhat import ClusterHatPower

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from terrible import commands
 from terrible.commands import fill, last_line
-from terrible.model import HostError, Location, PowerError, Slot
+from terrible.errors import HostError, PowerError
+from terrible.model import Location, Slot
 from terrible.power import command
 from terrible.power.command import CommandPort, CommandPower, Commands
 from terrible.seams import HubPort

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import HostError, Location, PowerError
+from terrible.errors import HostError, PowerError
+from terrible.model import Location
 from terrible.power import gpio
 from terrible.power.gpio import GpioPower
 from terrible.seams import HubPort

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import BootError, Code, DeviceLeft, HostError, Location, PowerError
+from terrible.errors import (
+    BootError,
+    Code,
+    DeviceLeft,
+    HostError,
+    PowerError,
+)
+from terrible.model import Location
 from terrible.power.hub import LINGER, SETTLE, STEP, TRIES, WATCH, Hub, HubClassPort
 from terrible.power.hubclass import Switching
 from terrible.power.topology import Topology, ports_of

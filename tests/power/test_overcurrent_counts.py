@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from terrible.model import BootError, Location
+from terrible.errors import BootError
+from terrible.model import Location
 from terrible.power.alarms import HardwareAlarms
 from terrible.power.overcurrent import POLL, Overcurrents
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import Location, PowerError, Stage, Verdict
+from terrible.errors import PowerError
+from terrible.model import Location, Stage, Verdict
 from terrible.power.probe import BACK
 from terrible.power.prober import HubProber, Verdicts
 from terrible.power.select import NoSwitch, _verdict_against

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from terrible.model import HostError, Location
+from terrible.errors import HostError
+from terrible.model import Location
 from terrible.power.topology import ports_of
 
 from .choosing import ALL, HERE, Kernel, chosen, refused

@@ -21,7 +21,7 @@ CONFIG = b'hub = "1-1"\nports = 3\n'
 ASK = """
 import asyncio, mmap, os, sys
 from pathlib import Path
-from terrible.model import DiskError
+from terrible.errors import DiskError
 from terrible.storage.client import start_own
 
 async def ask(disks, slot):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError, Location, Phase, UsageError
+from terrible.errors import HostError, UsageError
+from terrible.model import Location, Phase
 from terrible.sim.cluster import SimCluster, plugged
 from terrible.sim.faults import Fault, Kind
 from terrible.sim.pi import Pi

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError, Location, Slot
+from terrible.errors import HostError
+from terrible.model import Location, Slot
 from terrible.storage.bootdir import make
 from terrible.tree import RECORD
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import DiskError, HostError
+from terrible.errors import DiskError, HostError
 from terrible.storage import client
 from terrible.storage.client import DiskHelper, start_own
 from terrible.storage.messages import Seen

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import CardNews, DiskError, HostError, Location, Slot
+from terrible.errors import DiskError, HostError
+from terrible.model import CardNews, Location, Slot
 from terrible.storage import client, programs
 from terrible.storage import disks as disks_module
 from terrible.storage.disks import END, KILLED, CardDisks, Named, PipedDisks

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError, Location, Slot
+from terrible.errors import HostError
+from terrible.model import Location, Slot
 from terrible.storage.hostkeys import NAME, ensure, known_hosts
 
 SLOT = Slot("node2", 2, Location("1-1.2"), "02:00:00:00:00:02", "02:00:00:00:01:02", "10.42.0.12")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import image as images
 from tests.storage.images import MIB, Stock, pack, sh
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage.bootdir import make
 from terrible.storage.nodefiles import HOST_KEY, HOST_KEY_SIZE, KEYS, PLACEHOLDER, SCRIPT, UNIT, host_key
 from terrible.storage.owner import Init

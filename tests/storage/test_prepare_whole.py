@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.storage import image as images
 from terrible.storage.extfs import ExtFs
 from terrible.storage.nodefiles import HOST_KEY, PLACEHOLDER

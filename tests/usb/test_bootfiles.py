@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrible.model import BootError, Code, HostError, Location, Slot
+from terrible.errors import BootError, Code, HostError
+from terrible.model import Location, Slot
 from terrible.sim.faults import HOSTILE_NAMES
 from terrible.usb import jail
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots

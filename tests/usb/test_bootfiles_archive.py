@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrible.model import BootError, Location, Slot
+from terrible.errors import BootError
+from terrible.model import Location, Slot
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
 
 SLOT = Slot("node1", 1, Location("1-1.1"), "", "")

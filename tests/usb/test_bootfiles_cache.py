@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import BootError, Location, Slot
+from terrible.errors import BootError
+from terrible.model import Location, Slot
 from terrible.usb import cache, digests
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
 from tests import clock

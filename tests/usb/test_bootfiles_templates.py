@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrible.model import BootError, Code, Location, Slot
+from terrible.errors import BootError, Code
+from terrible.model import Location, Slot
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
 from terrible.usb.templates import VARIABLES, check_content, check_template, templates_below
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from terrible.model import BootError, DeviceLeft, HostError, Location, Stage
+from terrible.errors import BootError, DeviceLeft, HostError
+from terrible.model import Location, Stage
 from terrible.seams import Device
 from terrible.sim.families import GADGET, ZERO
 from terrible.usb import bus as bus_module

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import usb1
 
-from terrible.model import BootError, DeviceLeft, Location, Silent
+from terrible.errors import BootError, DeviceLeft, Silent
+from terrible.model import Location
 from terrible.sim.families import ZERO
 from terrible.sim.hub import SimBus
 from terrible.sim.wire import Wire, WireGone

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from terrible.errors import BootError, Code, DeviceLeft, Silent
 from terrible.limits import Limits
-from terrible.model import BootError, Code, DeviceLeft, Location, Silent
+from terrible.model import Location
 from terrible.seams import Link
 from terrible.sim.families import FAMILIES, Family
 from terrible.sim.hub import SimBus

@@ -9,7 +9,8 @@ from terrible.cli.health import files
 from terrible.cli.health.configuration import remembered
 from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
-from terrible.model import Code, HostError, Slot
+from terrible.errors import Code, HostError
+from terrible.model import Slot
 from terrible.state import State
 from terrible.usb.layers import Layers
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from terrible.cli import settings
 from terrible.cli.health.finding import Finding, Level, failed
 from terrible.config import Config
-from terrible.model import BootError, Code, HostError, Location, Slot
+from terrible.errors import BootError, Code, HostError
+from terrible.model import Location, Slot
 from terrible.usb.bootfiles import BootFiles
 from terrible.usb.identify import BOOTCODE
 from terrible.usb.layers import Roots

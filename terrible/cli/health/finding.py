@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from terrible.model import HostError
+from terrible.errors import HostError
 
 
 class Level(StrEnum):

@@ -13,7 +13,7 @@ from terrible.cli import settings
 from terrible.cli.health import files
 from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.peers import Refused, check_owner
 from terrible.storage import packing
 

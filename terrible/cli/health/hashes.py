@@ -11,7 +11,7 @@ from pathlib import Path
 from terrible.cli.health import files
 from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
-from terrible.model import HostError
+from terrible.errors import HostError
 from terrible.usb import jail
 from terrible.usb.archive import read_index
 from terrible.usb.identify import BOOTCODE

@@ -11,7 +11,8 @@ from pathlib import Path
 from terrible.cli.health.finding import Finding, Level
 from terrible.cli.health.programs import running
 from terrible.config import Config
-from terrible.model import HostError, Slot
+from terrible.errors import HostError
+from terrible.model import Slot
 from terrible.net import addresses, coexist, dnsmasq, echo, foreign, interfaces, listeners, subnets, wayout
 from terrible.net.interfaces import Interface
 from terrible.net.leases import Leases

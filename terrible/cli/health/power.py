@@ -14,7 +14,8 @@ from terrible.cli.health import usb
 from terrible.cli.health.configuration import remembered
 from terrible.cli.health.finding import Finding, Level, failed
 from terrible.config import Config
-from terrible.model import HostError, PowerError, Slot
+from terrible.errors import HostError, PowerError
+from terrible.model import Slot
 from terrible.power.client import PortHelper
 from terrible.seams import HubPort, Power
 from terrible.usb.bus import UsbBus

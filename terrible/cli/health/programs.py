@@ -8,7 +8,7 @@ from pathlib import Path
 
 from terrible import lock
 from terrible.cli.health.finding import Finding, Level, failed
-from terrible.model import HostError
+from terrible.errors import HostError
 
 PROC = Path("/proc")
 _SHELLS = frozenset({"sh", "bash", "dash", "busybox", "watch"})
