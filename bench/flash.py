@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from bench.table import Row, show
 from tests.storage.cards import MB, Card, blank
@@ -129,6 +129,21 @@ def cards(number: int, size: int, rate: int | None = None) -> Iterator[list[Card
         yield made
 
 
+def settle() -> None:
+    """Wait for half a second in which the processor idles; 20 s at most, if others compute all the time."""
+    end = monotonic() + 20
+    while monotonic() < end:
+        before = _idle()
+        sleep(0.5)
+        if _idle() - before > 0.45 * (os.cpu_count() or 1):
+            return
+
+
+def _idle() -> float:
+    """Seconds that all cores have idled since the start."""
+    return float(Path("/proc/uptime").read_text().split()[1])
+
+
 Run = Callable[[list[Card]], Cost]
 
 
@@ -139,6 +154,7 @@ def play(
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for number in range(rounds):
         for name, (wanted, run) in random.sample(list(runs.items()), len(runs)):
+            settle()
             with cards(wanted, size, rate) as made:
                 costs[name].append(run(made))
         print(f"round {number + 1} of {rounds}", flush=True)
