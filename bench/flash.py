@@ -61,7 +61,7 @@ def image(directory: Path, megabytes: int) -> Path:
 def ours(path: Path, cards: Sequence[Card]) -> Cost:
     """The worker; `written` is when the last card's reading back begins, or a little before."""
     began = monotonic()
-    argv = [sys.executable, "-m", "terrible.storage.worker"]
+    argv = [sys.executable, "-m", "terrible.storage.writing.worker"]
     pipe, fds = subprocess.PIPE, [card.fd for card in cards]
     process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, pass_fds=fds, env=_AS_INSTALLED)
     asked = [{"slot": card.slot, "fd": card.fd, "size": card.size} for card in cards]

@@ -17,11 +17,11 @@ from typing import Any
 
 from terrible.cli.loop import complain
 from terrible.errors import HostError
-from terrible.storage import image as images
-from terrible.storage.bootdir import make
-from terrible.storage.facts import Facts, facts_of
-from terrible.storage.owner import Init, Owner, check_owner, read_keys
-from terrible.storage.prepare import prepare as prepared
+from terrible.storage.images import image as images
+from terrible.storage.images.bootdir import make
+from terrible.storage.images.facts import Facts, facts_of
+from terrible.storage.images.owner import Init, Owner, check_owner, read_keys
+from terrible.storage.images.prepare import prepare as prepared
 
 _SPILL = Path("/var/tmp")
 """Files for a short time that are too large for memory, which /tmp may be."""

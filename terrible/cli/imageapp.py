@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from terrible.storage.owner import Init
+from terrible.storage.images.owner import Init
 
 app = typer.Typer(help="Images of cards: look, take boot files out, make a node's.", no_args_is_help=True)
 

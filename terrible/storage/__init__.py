@@ -1,1 +1,1 @@
-"""Cards: images and what is in them, what writes them, and the privileged helper that opens the right one."""
+"""The cards of slots: the privileged helper that opens the right one, and what the agent has of all this."""

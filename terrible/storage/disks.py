@@ -21,12 +21,13 @@ from pathlib import Path
 from terrible.errors import DiskError, HostError
 from terrible.model import CardNews, Slot
 from terrible.seams import Card
-from terrible.storage import beforehand, client
+from terrible.storage import client
 from terrible.storage.client import DiskHelper
-from terrible.storage.facts import Facts, known
 from terrible.storage.faults import ImageError
+from terrible.storage.images.facts import Facts, known
 from terrible.storage.keypatch import patches
-from terrible.storage.source import mark
+from terrible.storage.writing import beforehand
+from terrible.storage.writing.source import mark
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +188,7 @@ class PipedDisks(CardDisks):
 
 @asynccontextmanager
 async def _writer(descriptors: Sequence[int]) -> AsyncIterator[Process]:
-    command = [sys.executable, "-m", "terrible.storage.worker"]
+    command = [sys.executable, "-m", "terrible.storage.writing.worker"]
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, pass_fds=descriptors, limit=LONGEST, start_new_session=True

@@ -15,7 +15,7 @@ from pathlib import Path
 from terrible import owned
 from terrible.errors import HostError
 from terrible.model import Slot
-from terrible.storage.programs import last_line
+from terrible.storage.images.programs import last_line
 
 NAME = "ssh_host_ed25519_key"
 """As sshd looks for it in /etc/ssh; every OpenSSH since 2014 takes this kind."""

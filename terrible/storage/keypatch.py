@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.storage import hostkeys, nodefiles
-from terrible.storage.facts import Facts
+from terrible.storage import hostkeys
+from terrible.storage.images import nodefiles
+from terrible.storage.images.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from terrible import lock
 from terrible.cli.health import flashing
 from terrible.cli.health.finding import Level
 from terrible.config import Config, FilesConfig
-from terrible.storage import programs
+from terrible.storage.images import programs
 from tests.test_lock import nobody
 
 

@@ -96,7 +96,7 @@ class Worker:
     ) -> None:
         inherited = [*fds, *(card.fd for card in cards)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "terrible.storage.worker"],
+            [sys.executable, "-m", "terrible.storage.writing.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=inherited,

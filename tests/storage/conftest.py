@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.storage.prepare import prepare
+from terrible.storage.images.prepare import prepare
 
 from .head import SIZE, Head
 from .images import BOOKWORM_IMAGE, TRIXIE_IMAGE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terrible.storage.fat import Volume
-from terrible.storage.partitions import BadImage
+from terrible.storage.images.fat import Volume
+from terrible.storage.images.partitions import BadImage
 from tests.storage.images import sh
 
 

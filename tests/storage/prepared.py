@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terrible.storage import image as images
-from terrible.storage.owner import Owner
+from terrible.storage.images import image as images
+from terrible.storage.images.owner import Owner
 from tests.storage.images import sh
 
 OWNER = Owner(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.storage.beside import bmap_of, digest_of
 from terrible.storage.faults import ImageError
+from terrible.storage.writing.beside import bmap_of, digest_of
 
 HEX = "0123456789abcdef" * 4
 OTHER = "f" * 64

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terrible.storage.bmap import Bmap, Mapped, parse
 from terrible.storage.faults import ImageError
+from terrible.storage.writing.bmap import Bmap, Mapped, parse
 
 from . import contents
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from terrible.model import Location, Slot
-from terrible.storage.bootconfig import plain, read_cmdline, template, with_gadget
-from terrible.storage.partitions import BadImage
+from terrible.storage.images.bootconfig import plain, read_cmdline, template, with_gadget
+from terrible.storage.images.partitions import BadImage
 from terrible.usb.templates import render
 from tests.storage.images import BOOKWORM, CONFIG, TRIXIE
 

@@ -15,7 +15,7 @@ import pytest
 
 from terrible.errors import HostError
 from terrible.model import Location, Slot
-from terrible.storage.bootdir import make
+from terrible.storage.images.bootdir import make
 from terrible.tree import RECORD
 from terrible.usb.bootfiles import BootFiles, Found, Missing, Roots
 from tests.storage.images import BOOKWORM, CONFIG, Stock, pack
@@ -156,7 +156,7 @@ def test_whoever_is_ended_in_the_middle_leaves_nothing_behind(bookworm: Path, tm
 import os, signal, sys
 from pathlib import Path
 from terrible.cli import image
-from terrible.storage import bootdir
+from terrible.storage.images import bootdir
 extract = bootdir._extract
 def stop(volume, file, target):
     if file.path == "start.elf":

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from terrible.errors import UsageError
-from terrible.storage.owner import Owner, check_owner, read_keys
+from terrible.storage.images.owner import Owner, check_owner, read_keys
 from tests.storage.images import BOOKWORM_IMAGE, Stock, pack
 
 

@@ -18,10 +18,11 @@ import pytest
 
 from terrible.errors import DiskError, HostError
 from terrible.model import CardNews, Location, Slot
-from terrible.storage import client, programs
+from terrible.storage import client
 from terrible.storage import disks as disks_module
 from terrible.storage.disks import END, KILLED, CardDisks, Named, PipedDisks
 from terrible.storage.hostkeys import ensure
+from terrible.storage.images import programs
 from terrible.storage.messages import Seen
 from tests.conftest import fill
 

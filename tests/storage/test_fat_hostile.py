@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from terrible.storage import fat
-from terrible.storage.partitions import BadImage
+from terrible.storage.images import fat
+from terrible.storage.images.partitions import BadImage
 from tests.chaos.fuzz import fuzz
 from tests.storage.fatdisk import Disk, make, put
 from tests.storage.images import sh

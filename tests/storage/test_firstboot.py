@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from terrible.storage.nodefiles import HOST_KEY, HOST_KEY_SIZE, PLACEHOLDER, first_boot, hold, host_key
-from terrible.storage.owner import Owner
+from terrible.storage.images.nodefiles import HOST_KEY, HOST_KEY_SIZE, PLACEHOLDER, first_boot, hold, host_key
+from terrible.storage.images.owner import Owner
 from tests.storage.images import BOOKWORM_IMAGE, MIB, sh
 
 OWNER = Owner("alice", ("ssh-ed25519 AAAA alice",), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from terrible.errors import HostError
-from terrible.storage import image as images
+from terrible.storage.images import image as images
 from tests.storage.images import MIB, Stock, pack, sh
 
 PACKED = ["xz", "gz", "zst"]
@@ -151,7 +151,7 @@ def test_a_missing_program_is_named_with_the_line_that_installs_it(
     copy = tmp_path / "image.img"
     copy.write_bytes(bookworm.read_bytes())
     packed = pack(copy, "zst")
-    monkeypatch.setattr("terrible.storage.programs._PATH", "")
+    monkeypatch.setattr("terrible.storage.images.programs._PATH", "")
     monkeypatch.setenv("PATH", str(spill))
     with pytest.raises(HostError, match="not installed: zstd; sudo apt install zstd"):
         boot_files(packed, spill)

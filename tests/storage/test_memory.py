@@ -15,7 +15,7 @@ LIMIT = 64_000_000
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from terrible.storage.bootdir import make
+from terrible.storage.images.bootdir import make
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terrible.storage.pace import WINDOW, Pace, Rate, too_slow
+from terrible.storage.writing.pace import WINDOW, Pace, Rate, too_slow
 
 
 def _cards(*told: tuple[int, int]) -> dict[str, Pace]:

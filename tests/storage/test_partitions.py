@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terrible.storage.partitions import BadImage, Partition, reach, read_table
+from terrible.storage.images.partitions import BadImage, Partition, reach, read_table
 from tests.chaos.fuzz import fuzz
 
 from .contents import sector0

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrible.storage.bmap import Bmap, Mapped
-from terrible.storage.flash import Flash
-from terrible.storage.job import parse
-from terrible.storage.pieces import split
+from terrible.storage.writing.bmap import Bmap, Mapped
+from terrible.storage.writing.flash import Flash
+from terrible.storage.writing.job import parse
+from terrible.storage.writing.pieces import split
 
 from . import contents
 

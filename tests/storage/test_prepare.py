@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 
 from terrible.errors import HostError
-from terrible.storage.bootdir import make
-from terrible.storage.nodefiles import HOST_KEY, HOST_KEY_SIZE, KEYS, PLACEHOLDER, SCRIPT, UNIT, host_key
-from terrible.storage.owner import Init
-from terrible.storage.prepare import prepare
+from terrible.storage.images.bootdir import make
+from terrible.storage.images.nodefiles import (
+    HOST_KEY,
+    HOST_KEY_SIZE,
+    KEYS,
+    PLACEHOLDER,
+    SCRIPT,
+    UNIT,
+    host_key,
+)
+from terrible.storage.images.owner import Init
+from terrible.storage.images.prepare import prepare
 from tests.storage.images import BOOKWORM_IMAGE, DPKG, MIB, ROOT, TRIXIE_IMAGE, Stock, sh
 from tests.storage.prepared import OWNER, Made, quiet
 

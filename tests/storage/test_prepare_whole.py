@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from terrible.errors import HostError
-from terrible.storage import image as images
-from terrible.storage.extfs import ExtFs
-from terrible.storage.nodefiles import HOST_KEY, PLACEHOLDER
-from terrible.storage.owner import Owner
-from terrible.storage.prepare import prepare
+from terrible.storage.images import image as images
+from terrible.storage.images.extfs import ExtFs
+from terrible.storage.images.nodefiles import HOST_KEY, PLACEHOLDER
+from terrible.storage.images.owner import Owner
+from terrible.storage.images.prepare import prepare
 from tests.storage.images import BOOKWORM_IMAGE, MIB, PATH, Stock, pack, sh
 from tests.storage.prepared import OWNER, Made, quiet
 
@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_nothing_behind(bookworm: Path, tmp_path: Path) -> No
 def test_missing_programs_are_named_with_the_line_that_installs_them(
     bookworm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terrible.storage.programs._PATH", "")
+    monkeypatch.setattr("terrible.storage.images.programs._PATH", "")
     monkeypatch.setenv("PATH", str(tmp_path))
     said = refusal(bookworm, tmp_path)
     assert said.endswith("; sudo apt install dosfstools e2fsprogs mtools")

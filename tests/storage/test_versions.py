@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
-from terrible.storage import models
-from terrible.storage.versions import version_of
+from terrible.storage.images import models
+from terrible.storage.images.versions import version_of
 from tests.storage.images import FIRMWARE, boot_files, kernel, noise
 
 BANNER = b"Linux version 6.12.25+rpt-rpi-v8 (serge@raspberrypi) (gcc) #1 SMP"

@@ -15,7 +15,7 @@ from terrible.cli.health.finding import Finding, Level
 from terrible.config import Config
 from terrible.errors import HostError
 from terrible.peers import Refused, check_owner
-from terrible.storage import packing
+from terrible.storage.images import packing
 
 ANSWER = 1.0
 """Seconds for terrible-disk to take a connection."""

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import Protocol
 
 from terrible.storage.faults import CardError, ImageError
-from terrible.storage.lane import End, Lane
-from terrible.storage.layout import Digests, Layout
-from terrible.storage.pace import Pace, too_slow
-from terrible.storage.pieces import Piece
-from terrible.storage.pool import Buffer, Pool
-from terrible.storage.source import Source
+from terrible.storage.writing.lane import End, Lane
+from terrible.storage.writing.layout import Digests, Layout
+from terrible.storage.writing.pace import Pace, too_slow
+from terrible.storage.writing.pieces import Piece
+from terrible.storage.writing.pool import Buffer, Pool
+from terrible.storage.writing.source import Source
 
 PATIENCE = 3.0
 """Seconds in all that a pass waits for a slow card before it is set aside."""

@@ -6,8 +6,8 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrible.storage.device import Device
 from terrible.storage.faults import CardError, ImageError, at
+from terrible.storage.writing.device import Device
 
 LONGEST = 1 << 20
 

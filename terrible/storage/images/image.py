@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from terrible.errors import HostError
-from terrible.storage import stream
-from terrible.storage.fat import Read, Volume
-from terrible.storage.partitions import SECTOR, BadImage, Partition, Table, read_table
+from terrible.storage.images import stream
+from terrible.storage.images.fat import Read, Volume
+from terrible.storage.images.partitions import SECTOR, BadImage, Partition, Table, read_table
 
 _GRAIN = 4096
 _MOST_KEPT = 1 << 30

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from terrible.storage import fatnames
-from terrible.storage.partitions import BadImage
+from terrible.storage.images import fatnames
+from terrible.storage.images.partitions import BadImage
 
 Read = Callable[[int, int], bytes]
 """Exactly so many bytes from an offset; BadImage where the image ends before."""

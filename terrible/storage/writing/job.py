@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from terrible.storage.faults import ImageError
-from terrible.storage.patch import Patch, loaded
+from terrible.storage.writing.patch import Patch, loaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import tempfile
 from dataclasses import dataclass
 
 from terrible.errors import HostError
-from terrible.storage.partitions import BadImage, Partition
-from terrible.storage.programs import last_line, run
+from terrible.storage.images.partitions import BadImage, Partition
+from terrible.storage.images.programs import last_line, run
 
 _GRAIN = 256 * 1024
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from terrible.storage.partitions import BadImage
+from terrible.storage.images.partitions import BadImage
 
 GADGET_WORDS = (
     "modules-load=dwc2,${gadget} ${gadget}.dev_addr=${mac} ${gadget}.host_addr=${host_mac}"

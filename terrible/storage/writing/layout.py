@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from terrible.storage.bmap import Bmap
 from terrible.storage.faults import ImageError, at
-from terrible.storage.partitions import reach
-from terrible.storage.pieces import Kind, Piece
-from terrible.storage.pool import CHUNK, ZEROS
+from terrible.storage.images.partitions import reach
+from terrible.storage.writing.bmap import Bmap
+from terrible.storage.writing.pieces import Kind, Piece
+from terrible.storage.writing.pool import CHUNK, ZEROS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import dataclass
 
 from terrible.errors import HostError
-from terrible.storage.partitions import BadImage
-from terrible.storage.programs import last_line, run
+from terrible.storage.images.partitions import BadImage
+from terrible.storage.images.programs import last_line, run
 
 
 @dataclass(frozen=True, slots=True)

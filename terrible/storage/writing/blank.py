@@ -10,8 +10,8 @@ from __future__ import annotations
 import mmap
 import os
 
-from terrible.storage.device import Device
 from terrible.storage.faults import CardError
+from terrible.storage.writing.device import Device
 
 MARK = 4096
 MARKS = 32

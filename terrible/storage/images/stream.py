@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from terrible.errors import HostError
-from terrible.storage import packing
 from terrible.storage.faults import ImageError
-from terrible.storage.partitions import BadImage
-from terrible.storage.programs import last_line
+from terrible.storage.images import packing
+from terrible.storage.images.partitions import BadImage
+from terrible.storage.images.programs import last_line
 
 PIECE = 256 * 1024
 MEMORY = 40 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 from threading import Condition
 
-from terrible.storage.pieces import Piece
+from terrible.storage.writing.pieces import Piece
 
 
 class End(Enum):

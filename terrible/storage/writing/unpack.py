@@ -19,7 +19,7 @@ from typing import Protocol
 
 from terrible.errors import HostError
 from terrible.storage.faults import ImageError
-from terrible.storage.packing import AMPLE, command
+from terrible.storage.images.packing import AMPLE, command
 
 _P = subprocess.PIPE
 _PIPE_SIZE = 1 << 20

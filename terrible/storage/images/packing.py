@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from terrible.storage.faults import ImageError
-from terrible.storage.programs import find
+from terrible.storage.images.programs import find
 
 MAGIC = {b"\xfd7zXZ\0": "xz", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 STRANGE = {b"PK\x03\x04": "a zip archive", b"BZh": "packed with bzip2", b"7z\xbc\xaf": "a 7z archive"}

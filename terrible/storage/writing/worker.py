@@ -1,4 +1,4 @@
-"""`python -m terrible.storage.worker`: writes one image onto the cards whose descriptors it has inherited.
+"""`python -m terrible.storage.writing.worker`: writes one image onto the cards whose descriptors it has.
 
 A process of its own: threads and hashing would disturb the agent's loop, and whatever happens to it, the
 agent lives. It opens no block device; `terrible-disk` has, after its five locks. When its standard input
@@ -12,8 +12,8 @@ import sys
 from threading import Thread
 
 from terrible.storage.faults import ImageError
-from terrible.storage.flash import Flash
-from terrible.storage.job import parse
+from terrible.storage.writing.flash import Flash
+from terrible.storage.writing.job import parse
 
 
 def main() -> int:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from terrible.storage.bmap import Bmap
-from terrible.storage.pool import Buffer, is_zero
+from terrible.storage.writing.bmap import Bmap
+from terrible.storage.writing.pool import Buffer, is_zero
 
 
 class Kind(Enum):

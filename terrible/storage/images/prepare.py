@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from terrible.errors import HostError
-from terrible.storage import image as images
-from terrible.storage import nodefiles, stream
-from terrible.storage.bootconfig import plain, read_cmdline, with_gadget
-from terrible.storage.extfs import ExtFs
-from terrible.storage.facts import MARK, init_of, mark_of, text_of
-from terrible.storage.fatwrite import FatFs
-from terrible.storage.models import FIRST_STAGE, SET_ASIDE
-from terrible.storage.owner import META_DATA, Init, Owner, check_in_image, preseed, user_data
-from terrible.storage.partitions import SECTOR, BadImage, read_table
-from terrible.storage.programs import find, last_line, run
+from terrible.storage.images import image as images
+from terrible.storage.images import nodefiles, stream
+from terrible.storage.images.bootconfig import plain, read_cmdline, with_gadget
+from terrible.storage.images.extfs import ExtFs
+from terrible.storage.images.facts import MARK, init_of, mark_of, text_of
+from terrible.storage.images.fatwrite import FatFs
+from terrible.storage.images.models import FIRST_STAGE, SET_ASIDE
+from terrible.storage.images.owner import META_DATA, Init, Owner, check_in_image, preseed, user_data
+from terrible.storage.images.partitions import SECTOR, BadImage, read_table
+from terrible.storage.images.programs import find, last_line, run
 
 _GRAIN = 4096
 _STATUS, _MOST_STATUS = "/var/lib/dpkg/status", 64 * 1024 * 1024

@@ -9,8 +9,8 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
-from terrible.storage.pace import Rate
-from terrible.storage.writer import Card, Stage
+from terrible.storage.writing.pace import Rate
+from terrible.storage.writing.writer import Card, Stage
 
 INTERVAL = 0.25
 

@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 
 from terrible.errors import HostError
-from terrible.storage import beside, packing
-from terrible.storage.bmap import LONGEST, Bmap, parse
 from terrible.storage.faults import ImageError
-from terrible.storage.partitions import reach
-from terrible.storage.programs import find
-from terrible.storage.source import SECTOR, Source
+from terrible.storage.images import packing
+from terrible.storage.images.partitions import reach
+from terrible.storage.images.programs import find
+from terrible.storage.writing import beside
+from terrible.storage.writing.bmap import LONGEST, Bmap, parse
+from terrible.storage.writing.source import SECTOR, Source
 
 
 def opened(image: str, fd: int | None, digest: str | None, bmap: str | None) -> Source:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from terrible.errors import HostError
-from terrible.storage import image as images
-from terrible.storage.bootconfig import Cmdline, read_cmdline, template, with_gadget
-from terrible.storage.facts import MARK, mark_of, text_of
-from terrible.storage.fat import File, Volume
-from terrible.storage.models import FIRST_STAGE, SET_ASIDE
-from terrible.storage.versions import version_of
+from terrible.storage.images import image as images
+from terrible.storage.images.bootconfig import Cmdline, read_cmdline, template, with_gadget
+from terrible.storage.images.facts import MARK, mark_of, text_of
+from terrible.storage.images.fat import File, Volume
+from terrible.storage.images.models import FIRST_STAGE, SET_ASIDE
+from terrible.storage.images.versions import version_of
 from terrible.tree import RECORD
 
 CMDLINE = "cmdline.txt"

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from terrible.errors import HostError
-from terrible.storage import models
-from terrible.storage.bootconfig import Cmdline, read_cmdline
-from terrible.storage.extfs import ExtFs
-from terrible.storage.fat import File, Volume
-from terrible.storage.image import Image, opened
-from terrible.storage.owner import Init
-from terrible.storage.packing import AMPLE
-from terrible.storage.partitions import BadImage
-from terrible.storage.versions import Version, version_of
+from terrible.storage.images import models
+from terrible.storage.images.bootconfig import Cmdline, read_cmdline
+from terrible.storage.images.extfs import ExtFs
+from terrible.storage.images.fat import File, Volume
+from terrible.storage.images.image import Image, opened
+from terrible.storage.images.owner import Init
+from terrible.storage.images.packing import AMPLE
+from terrible.storage.images.partitions import BadImage
+from terrible.storage.images.versions import Version, version_of
 
 log = logging.getLogger(__name__)
 

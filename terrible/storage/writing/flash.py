@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from terrible.storage import patch as patches
-from terrible.storage.beforehand import opened
-from terrible.storage.device import Device
-from terrible.storage.fanout import Pass
 from terrible.storage.faults import CardError, ImageError
-from terrible.storage.job import Job, Target
-from terrible.storage.layout import Layout
-from terrible.storage.pool import CHUNK, Pool
-from terrible.storage.report import Report
-from terrible.storage.source import Source
-from terrible.storage.verify import AHEAD
-from terrible.storage.writer import Card, Writer
+from terrible.storage.writing import patch as patches
+from terrible.storage.writing.beforehand import opened
+from terrible.storage.writing.device import Device
+from terrible.storage.writing.fanout import Pass
+from terrible.storage.writing.job import Job, Target
+from terrible.storage.writing.layout import Layout
+from terrible.storage.writing.pool import CHUNK, Pool
+from terrible.storage.writing.report import Report
+from terrible.storage.writing.source import Source
+from terrible.storage.writing.verify import AHEAD
+from terrible.storage.writing.writer import Card, Writer
 
 ELSEWHERE = 16 << 20
 """Bytes of the job's memory that are not the pool's: the unpacking program, its pipes, what is hashed."""

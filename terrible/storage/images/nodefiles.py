@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from terrible.storage.owner import Owner
+from terrible.storage.images.owner import Owner
 
 _HELD = re.compile(r"linux-image-.*|raspi-firmware|raspberrypi-kernel|raspberrypi-bootloader")
 

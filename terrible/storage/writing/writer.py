@@ -15,18 +15,18 @@ from queue import Queue
 from threading import Thread
 from time import monotonic
 
-from terrible.storage import patch as patches
-from terrible.storage.blank import made_blank
-from terrible.storage.device import Device
 from terrible.storage.faults import CardError, ImageError
-from terrible.storage.lane import End, Lane
-from terrible.storage.layout import Layout
-from terrible.storage.pace import Pace
-from terrible.storage.partitions import reach
-from terrible.storage.patch import Patch
-from terrible.storage.pieces import Kind, Piece
-from terrible.storage.pool import CHUNK, ZEROS
-from terrible.storage.verify import needed, verify
+from terrible.storage.images.partitions import reach
+from terrible.storage.writing import patch as patches
+from terrible.storage.writing.blank import made_blank
+from terrible.storage.writing.device import Device
+from terrible.storage.writing.lane import End, Lane
+from terrible.storage.writing.layout import Layout
+from terrible.storage.writing.pace import Pace
+from terrible.storage.writing.patch import Patch
+from terrible.storage.writing.pieces import Kind, Piece
+from terrible.storage.writing.pool import CHUNK, ZEROS
+from terrible.storage.writing.verify import needed, verify
 
 
 class Stage(StrEnum):

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from terrible.storage import pieces, unpack
-from terrible.storage.bmap import Bmap
 from terrible.storage.faults import ImageError
-from terrible.storage.pieces import Kind, Piece
-from terrible.storage.pool import CHUNK, Buffer
+from terrible.storage.writing import pieces, unpack
+from terrible.storage.writing.bmap import Bmap
+from terrible.storage.writing.pieces import Kind, Piece
+from terrible.storage.writing.pool import CHUNK, Buffer
 
 SECTOR = 512
 Mark = tuple[int, ...]

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Queue
 from threading import Thread
 
-from terrible.storage.device import Device
 from terrible.storage.faults import CardError, at
-from terrible.storage.layout import Extent, Layout
-from terrible.storage.pool import CHUNK, is_zero
+from terrible.storage.writing.device import Device
+from terrible.storage.writing.layout import Extent, Layout
+from terrible.storage.writing.pool import CHUNK, is_zero
 
 AHEAD = 2
 """Buffers of a card: one is read while the other is hashed."""
