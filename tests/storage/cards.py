@@ -91,12 +91,14 @@ class Outcome:
 class Worker:
     """The process. What `asked` says comes on top of an image and its cards."""
 
+    START: Sequence[str] = ("-m", "terrible.storage.writing.worker")
+
     def __init__(
         self, image: Path | str, cards: Sequence[Card], fds: Sequence[int] = (), **asked: Any
     ) -> None:
         inherited = [*fds, *(card.fd for card in cards)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "terrible.storage.writing.worker"],
+            [sys.executable, *self.START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=inherited,

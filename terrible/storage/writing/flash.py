@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 
 from terrible.storage.faults import CardError, ImageError
 from terrible.storage.writing import patch as patches
@@ -15,6 +16,7 @@ from terrible.storage.writing.pool import CHUNK, Pool
 from terrible.storage.writing.report import Report
 from terrible.storage.writing.source import Source
 from terrible.storage.writing.verify import AHEAD
+from terrible.storage.writing.watch import Watch
 from terrible.storage.writing.writer import Card, Writer
 
 ELSEWHERE = 16 << 20
@@ -27,6 +29,8 @@ class Flash:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._cards: list[Card] = []
+        self._ended: set[str] = set()
+        self._ending = Lock()
         self._image = Layout()
         self._report = Report(self._cards)
         room = job.memory - ELSEWHERE - len(job.targets) * AHEAD * CHUNK
@@ -39,15 +43,15 @@ class Flash:
             source = self._opened()
             mapped = source.bmap.mapped if source.bmap else source.size
             self._report.say("image", bytes=source.size, mapped=mapped)
-            self._passes(source, self._writers(source, mapped))
+            writers = self._writers(source, mapped)
+            with Watch(writers.values()):
+                self._passes(source, writers)
         except (ImageError, CardError) as fault:
             error = str(fault)
         except OSError as fault:  # what lies on a worn disk may not be read even for its first bytes
             error = f"the image cannot be read: {fault.strerror}"
-        told = {card.slot for card in self._cards}
         for target in self._job.targets:
-            if target.slot not in told:
-                self._over(Card(target.slot, error=error))
+            self._over(Card(target.slot, error=error))
         self._report.close()
         self._report.say("end", error=error, sha256=self._image.sha256 or None)
         return 0 if error is None and all(card.whole for card in self._cards) else 1
@@ -123,6 +127,11 @@ class Flash:
         return image
 
     def _over(self, card: Card) -> None:
+        """Once each: one that was given up may come to its own end later."""
+        with self._ending:
+            if card.slot in self._ended:
+                return
+            self._ended.add(card.slot)
         self._report.say(
             "card",
             slot=card.slot,

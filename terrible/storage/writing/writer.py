@@ -94,6 +94,17 @@ class Writer:
         busy = self._busy + (monotonic() - since if since is not None else 0)
         return Pace(self.card.done, busy, self.lane.waiting)
 
+    def silent(self) -> float:
+        """Seconds since it has done anything that it was asked for; 0 while it is asked for nothing."""
+        since = self._since
+        return 0.0 if since is None else monotonic() - since
+
+    def give_up(self, why: CardError) -> None:
+        """Nobody waits for it any longer. Its thread ends when the kernel lets go of it."""
+        self.card.error = str(why)
+        self.lane.close(End.SPOILED)
+        self._over(self.card)
+
     def again(self) -> None:
         """It was set aside and gets another pass."""
         lane = self.lane = Lane()
@@ -116,6 +127,7 @@ class Writer:
             if not self.card.whole:
                 self._leave_unbootable()
             self.lane.close(End.SPOILED)
+            self._since = None
             self._enter(self.card.stage)
             self._over(self.card)
 
@@ -124,12 +136,13 @@ class Writer:
             if isinstance(image, ImageError | CardError):
                 raise image
         device = self._device
+        self._since = monotonic()
         device.flush()
         reads = list(needed(image, blank=self._blank))
         self._enter(Stage.VERIFYING)
         self.card.done = 0
         self.card.total = sum(read.length for read in reads)
-        verify(device, reads, image.kind, self._head, self._advance)
+        verify(device, reads, image.kind, self._head, self._verified)
         self._enter(Stage.FINISHING)
         for patch in self._patches:
             patches.put(device, patch)
@@ -189,6 +202,10 @@ class Writer:
 
     def _advance(self, length: int) -> None:
         self.card.done += length
+
+    def _verified(self, length: int) -> None:
+        self._advance(length)
+        self._since = monotonic()
 
     def _zero_head(self) -> None:
         self._head[:] = ZEROS[: len(self._head)]
