@@ -7,6 +7,12 @@ from threading import Event
 
 import pytest
 
+from terrible.storage.faults import CardError
+from terrible.storage.writing.device import Device
+from terrible.storage.writing.lane import End
+from terrible.storage.writing.pieces import Kind, Piece
+from terrible.storage.writing.writer import Card, Writer
+
 from . import contents
 from .blocks import needed
 from .cards import MB, Worker, blank, faulty
@@ -73,3 +79,36 @@ def test_a_card_that_no_longer_answers_is_given_up_and_the_others_are_whole(
     assert failed["error"] == "the card has not answered for 2 s"
     assert failed["written"] > 0, "it is dirty"
     assert [event for event in rest if event["event"] == "card"] == [], "a card is told of once"
+
+
+class Slow(Device):
+    """Each write takes 100 s by a clock of its own, and notes how long its card had been silent before."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd, SIZE)
+        self.now = 0.0
+        self.silences: list[float] = []
+        self.writer: Writer | None = None
+
+    def write(self, view: memoryview, offset: int) -> None:
+        assert self.writer is not None
+        self.silences.append(self.writer.silent())
+        super().write(view, offset)
+        self.now += 100.0
+
+
+def test_a_slow_card_is_not_silent_while_it_takes_a_hole_of_gigabytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "card").open("w+b") as file:
+        file.truncate(SIZE)
+        device = Slow(file.fileno())
+        monkeypatch.setattr("terrible.storage.writing.writer.monotonic", lambda: device.now)
+        card = Card("node1")
+        writer = device.writer = Writer(card, device, [], size=SIZE, discard=False, over=lambda _: None)
+        writer.lane.put(Piece(0, SIZE, Kind.ZERO))
+        writer.lane.close(End.DONE)
+        writer.conclude(CardError("enough"))
+        writer.thread.join(60)
+    assert (card.error, len(device.silences)) == ("enough", 1 + SIZE // MB), "sector 0, and the hole"
+    assert max(device.silences) <= 100.0

@@ -82,6 +82,7 @@ class Writer:
         self._position = 0
         self._busy = 0.0
         self._since: float | None = None
+        self._answered = 0.0
         self._touched = False
         self._entered = monotonic()
         self._head = memoryview(mmap.mmap(-1, mmap.PAGESIZE))[: device.sector]
@@ -95,9 +96,12 @@ class Writer:
         return Pace(self.card.done, busy, self.lane.waiting)
 
     def silent(self) -> float:
-        """Seconds since it has done anything that it was asked for; 0 while it is asked for nothing."""
+        """Seconds since it has done anything that it was asked for; 0 while it is asked for nothing.
+
+        One piece may be gigabytes of zeros, for a hole in a file is one.
+        """
         since = self._since
-        return 0.0 if since is None else monotonic() - since
+        return 0.0 if since is None else monotonic() - max(since, self._answered)
 
     def give_up(self, why: CardError) -> None:
         """Nobody waits for it any longer. Its thread ends when the kernel lets go of it."""
@@ -194,6 +198,7 @@ class Writer:
     def _put(self, view: memoryview, offset: int) -> None:
         self.card.written += len(view)  # first: a write that fails may have touched the card, too
         self._device.write(view, offset)
+        self._answered = monotonic()
 
     def _enter(self, stage: Stage) -> None:
         card, now = self.card, monotonic()
@@ -205,7 +210,7 @@ class Writer:
 
     def _verified(self, length: int) -> None:
         self._advance(length)
-        self._since = monotonic()
+        self._answered = monotonic()
 
     def _zero_head(self) -> None:
         self._head[:] = ZEROS[: len(self._head)]
