@@ -95,6 +95,8 @@ class Job:
 
     def _hear(self, news: CardNews) -> None:
         place = self._places[news.slot]
+        if place.done.done():  # its slot has let it go: what is said of the card now is not the slot's
+            return
         place.tell(news)
         if news.outcome == "whole":
             _settle(place, None)

@@ -105,6 +105,34 @@ def test_a_short_while_its_card_is_written_does_not_make_it_clean(base: Path, tm
     clock.run(story())
 
 
+def test_what_is_said_of_a_card_that_was_let_go_takes_no_latch_away(base: Path, tmp_path: Path) -> None:
+    """The writing could not begin, but the port was shorted meanwhile: no node is booted there."""
+
+    async def story() -> None:
+        state = State(tmp_path / "state.json")
+        begun, short = asyncio.Event(), asyncio.Event()
+
+        async def fails(image: str, cards: Sequence[Card]) -> AsyncIterator[CardNews]:
+            begun.set()
+            await short.wait()
+            raise HostError("no host key could be made")
+            yield
+
+        async with cluster(base, [Pi(), Pi()], state=state) as rig:
+            await rig.until(Phase.UP)
+            rig.disks.write = fails  # type: ignore[method-assign]
+            rig.broker.ask("flash", "all", image=IMAGE, number="7")
+            await begun.wait()
+            rig.alarms.draw_too_much(rig.slots[0].location)
+            await rig.until(Phase.OFF, "node1")
+            short.set()
+            await rig.until(Phase.UP, "node2")
+        assert State(tmp_path / "state.json").latch("node1") is not None
+        assert State(tmp_path / "state.json").latch("node2") is None
+
+    clock.run(story())
+
+
 def test_a_card_is_clean_only_once_it_is_on_disk_what_its_first_boot_needs(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
