@@ -26,7 +26,7 @@ class Target:
 class Job:
     """`image` is a path, or `fd` a descriptor to read it from. `memory` in bytes.
 
-    `mark` is that of the file which was looked at before, where one was (storage.source).
+    `mark` is that of the file which was looked at before, where one was (`source`).
     """
 
     image: str
