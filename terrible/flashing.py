@@ -198,8 +198,9 @@ class Flashing:
 
     def _mark(self) -> None:
         if not self._state.set_latch(self._slot.name, Code.DIRTY_CARD):
+            why = self._state.problem
             self._state.set_latch(self._slot.name, self._before)
-            raise HostError(self._state.problem)
+            raise HostError(why)
 
     def _told(self, news: CardNews) -> None:
         if news.outcome:

@@ -23,8 +23,8 @@ ACTIONS = {"power": ("on", "off", "cycle")} | {
 """What each verb may do: `power` carries its action, the others are one."""
 WAKING = ("on", "cycle", "boot", "probe")
 """Actions that a latch forbids."""
-LOOK = 60.0
-"""Seconds to look at an image before a flash."""
+GLANCE, LOOK = 3.0, 60.0
+"""Seconds to see that an image is there, before anybody is told that it is accepted; and to look into it."""
 
 
 class Refused(Exception):
@@ -65,9 +65,9 @@ class Desk:
         """The image is looked at first: where nothing would come of it, what runs runs on undisturbed."""
         try:
             names = self._named(request)
-            await _looked("bad_request", request.image, self._disks.check(request.image))
+            await _looked("bad_request", request.image, GLANCE, self._disks.check(request.image))
             self._accept(request, names)
-            await _looked(Code.NOT_FLASHED, request.image, self._disks.look(request.image))
+            await _looked(Code.NOT_FLASHED, request.image, LOOK, self._disks.look(request.image))
             names = self._named(request)  # meanwhile they may have been asked for something else
         except Refused as refusal:
             self._refuse(request, refusal)
@@ -160,13 +160,13 @@ class Desk:
         self._broker.answer(request, Answer("error", {}, refusal.code, str(refusal)))
 
 
-async def _looked(code: str, image: str, looking: Coroutine[Any, Any, None]) -> None:
+async def _looked(code: str, image: str, limit: float, looking: Coroutine[Any, Any, None]) -> None:
     """Refused with this code for what it finds; it may not take for ever, for disks do not always answer."""
     try:
-        async with asyncio.timeout(LOOK):
+        async with asyncio.timeout(limit):
             await looking
     except TimeoutError:
-        message = f"{image} could not be looked at in {LOOK:g} s; does its disk still answer?"
+        message = f"{image} could not be looked at in {limit:g} s; does its disk still answer?"
         raise Refused(code, message) from None
     except HostError as error:
         raise Refused(code, str(error)) from None

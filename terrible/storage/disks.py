@@ -22,6 +22,7 @@ from terrible.errors import DiskError, HostError
 from terrible.model import CardNews, Slot
 from terrible.seams import Card
 from terrible.storage import client
+from terrible.storage.aside import Aside
 from terrible.storage.client import DiskHelper
 from terrible.storage.faults import ImageError
 from terrible.storage.images.facts import Facts, known
@@ -72,10 +73,11 @@ class CardDisks:
     def __init__(self, helper: DiskHelper, images: Path, keys: Path, named: Named | None = None) -> None:
         self._helper, self._images, self._keys = helper, images, keys
         self._named = named or Named()
+        self._aside = Aside(str(images))
 
     async def check(self, image: str) -> None:
         """HostError where the directory has no such file; what is in it is seen when it is read."""
-        await asyncio.to_thread(self._check, image)
+        await self._aside.do(lambda: self._check(image))
 
     def _check(self, image: str) -> None:
         path = self._images / image
@@ -100,7 +102,7 @@ class CardDisks:
         """
         await self._helper.check()
         try:
-            await asyncio.to_thread(self._look, image)
+            await self._aside.do(lambda: self._look(image))
         except (ImageError, OSError) as error:
             raise HostError(str(error)) from None
 
@@ -134,7 +136,7 @@ class CardDisks:
         places = [card for card in cards if isinstance(card, OpenCard)]
         with ExitStack() as held:
             source, fds = self._source(image)
-            facts = await asyncio.to_thread(self._facts, image)
+            facts = await self._aside.do(lambda: self._facts(image))
             keys = patches(facts, [card.slot for card in places], self._keys)
             own = await asyncio.to_thread(held.enter_context, keys)
             job = source | {"bmap": self._named.bmap, "sha256": self._named.sha256}

@@ -74,13 +74,13 @@ async def ask(ear: Ear, slots: str, number: str, image: str = NAME) -> None:
     await ear.say("request/flash", json.dumps({"id": number, "slots": slots, "image": image}))
 
 
-async def answered(ear: Ear, number: str) -> dict[str, Any]:
+async def answered(ear: Ear, number: str, limit: float = 200) -> dict[str, Any]:
     """Its last answer."""
 
     def last() -> list[dict[str, Any]]:
         return [said for said in ear.answers if said["id"] == number and said["status"] in ("done", "error")]
 
-    await ear.until(lambda: bool(last()), 200)
+    await ear.until(lambda: bool(last()), limit)
     return last()[0]
 
 

@@ -173,3 +173,31 @@ def test_without_an_agent_and_from_standard_input_one_card_that_fails_stops_no_o
             assert made[1].written == 0, "nobody else's card was touched"
 
     rig.run(story(), 400)
+
+
+@pytest.mark.long
+def test_firmware_that_hangs_is_given_up_and_its_port_s_power_ends_the_kernel_s_own_tries(
+    rig: Rig, broker: Mosquitto, tmp_path: Path
+) -> None:
+    """Five minutes. The kernel alone would try each of its commands six times, for half a minute."""
+
+    async def hang(offset: int, data: bytes) -> None:
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with cards(rig, tmp_path) as made:
+            made[1].take = hang  # type: ignore[method-assign]
+            four(rig)
+            async with agent(rig, broker, files=FILES) as (_, ear):
+                await ear.until_phase("up", *NODES)
+                await ask(ear, "node[1-2]", "hang")
+                failed = (await answered(ear, "hang", 400))["data"]["failed"]
+                why = {"code": "dirty_card", "message": "the card has not answered for 300 s"}
+                assert failed == {"node1": why}
+                await dirty(rig, ear, 1)
+                await ear.until_phase("up", "node2", "node3", "node4")
+                gone = "grep -lz storage[.]writing /proc/[0-9]*/cmdline; test $? -eq 1"
+                loop = f"for n in $(seq 30); do {gone} && exit; sleep 1; done; exit 1"
+                await rig.head.run(["sh", "-c", loop])
+
+    rig.run(story(), 700)

@@ -356,3 +356,17 @@ def test_a_head_without_room_for_keys_or_for_what_it_unpacks_touches_no_card(
         with pytest.raises(HostError, match="No space left"):
             asyncio.run(written(disks, image.name, SLOTS[:1]))
         assert card.read(0, 6000) == b"before" * 1000
+
+
+def test_a_boot_partition_that_nobody_looks_into_here_is_no_reason_to_leave_out_its_host_key(
+    of_bookworm: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("terrible.storage.images.image._MOST_KEPT", 1 << 16)
+    (tmp_path / "node.img.gz").write_bytes(gzip.compress(of_bookworm.path.read_bytes(), 1))
+    with cards.blank("node1", 1 << 30, b"before" * 1000) as card:
+        disks = CardDisks(Opener([card]), tmp_path, tmp_path / "host-keys")
+        with pytest.raises(
+            HostError, match=r"node\.img\.gz: its boot partition holds more than .* unpack it by hand"
+        ):
+            asyncio.run(written(disks, "node.img.gz", SLOTS[:1]))
+        assert card.read(0, 6000) == b"before" * 1000

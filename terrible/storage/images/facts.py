@@ -18,7 +18,7 @@ from terrible.storage.images.fat import File, Volume
 from terrible.storage.images.image import Image, opened
 from terrible.storage.images.owner import Init
 from terrible.storage.images.packing import AMPLE
-from terrible.storage.images.partitions import BadImage
+from terrible.storage.images.partitions import BadImage, TooMuch
 from terrible.storage.images.versions import Version, version_of
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ def known(path: Path, spill: Path) -> Facts | None:
     try:
         with opened(path, spill, whole=False, memory=AMPLE) as image:
             return facts_of(image)
+    except TooMuch:
+        raise
     except BadImage as error:
         log.info("%s: %s", path.name, error)
         return None

@@ -18,7 +18,7 @@ from typing import IO
 from terrible.errors import HostError
 from terrible.storage.images import stream
 from terrible.storage.images.fat import Read, Volume
-from terrible.storage.images.partitions import SECTOR, BadImage, Partition, Table, read_table
+from terrible.storage.images.partitions import SECTOR, BadImage, Partition, Table, TooMuch, read_table
 
 _GRAIN = 4096
 _MOST_KEPT = 1 << 30
@@ -55,7 +55,7 @@ def opened(path: Path, spill: Path, *, whole: bool, memory: int = stream.MEMORY)
         with _nameless(spill, path) as kept:
             yield _read(path, fd, kept, spill, whole=whole, memory=memory)
     except BadImage as error:
-        raise BadImage(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     finally:
         os.close(fd)
 
@@ -150,7 +150,7 @@ class _Keeper:
             if grain.count(0) < len(grain):
                 self._kept += os.pwrite(self._file, grain, at)
         if self._kept > _MOST_KEPT:
-            raise BadImage(f"its boot partition holds more than {_MOST_KEPT >> 20} MiB; unpack it by hand")
+            raise TooMuch(f"its boot partition holds more than {_MOST_KEPT >> 20} MiB; unpack it by hand")
 
 
 def _check_end(table: Table, size: int) -> None:

@@ -24,6 +24,10 @@ class BadImage(HostError):
     """What is in an image makes no sense. The message says what; who has opened the image says where."""
 
 
+class TooMuch(BadImage):
+    """It may be a good image, but nobody looks into it here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """One entry: `number` from 1, `kind` its type byte, `start` and `size` in bytes."""

@@ -182,11 +182,17 @@ class Writer:
             raise CardError(f"the card is too small: {self._device.size} bytes, and the image has more")
         if piece.kind is Kind.DATA:
             self._write_data(piece)
-        elif piece.kind is Kind.ZERO and not self._blank:
-            for offset in range(piece.offset, piece.end, CHUNK):
-                self._put(_ZEROS[: min(CHUNK, piece.end - offset)], offset)
-        if piece.kind is not Kind.UNMAPPED:
             self._advance(piece.length)
+        elif piece.kind is Kind.ZERO:
+            self._write_zeros(piece)
+
+    def _write_zeros(self, piece: Piece) -> None:
+        """A hole may be of gigabytes: how far it is shows on the way."""
+        for offset in range(piece.offset, piece.end, CHUNK):
+            length = min(CHUNK, piece.end - offset)
+            if not self._blank:
+                self._put(_ZEROS[:length], offset)
+            self._advance(length)
 
     def _write_data(self, piece: Piece) -> None:
         view, offset = piece.view, piece.offset
