@@ -135,7 +135,7 @@ class CardDisks:
         """Write and verify all of them at once."""
         places = [card for card in cards if isinstance(card, OpenCard)]
         with ExitStack() as held:
-            source, fds = self._source(image)
+            source, fds = await self._aside.do(lambda: self._source(image))
             facts = await self._aside.do(lambda: self._facts(image))
             keys = patches(facts, [card.slot for card in places], self._keys)
             own = await asyncio.to_thread(held.enter_context, keys)
