@@ -15,13 +15,7 @@ from typing import Any
 
 import aiomqtt
 
-from terrible.model import (
-    Info,
-    Location,
-    Phase,
-    Report,
-    Slot,
-)
+from terrible.model import Info, Location, Phase, Report, Slot
 from terrible.mqtt import payloads
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.client import MqttBroker

@@ -16,14 +16,7 @@ from terrible.boot import Means
 from terrible.errors import Code, HostError, Problem
 from terrible.flashing import Flashing
 from terrible.gate import Gate
-from terrible.model import (
-    Info,
-    Location,
-    NetworkNews,
-    Phase,
-    Slot,
-    Stage,
-)
+from terrible.model import Info, Location, NetworkNews, Phase, Slot, Stage
 from terrible.port import Port
 from terrible.probing import Probing
 from terrible.requests import Desk

@@ -9,14 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from terrible.errors import BootError, Problem
-from terrible.model import (
-    FileRecord,
-    Phase,
-    Progress,
-    Slot,
-    StageRecord,
-    Transcript,
-)
+from terrible.model import FileRecord, Phase, Progress, Slot, StageRecord, Transcript
 from terrible.seams import Device
 from terrible.standing import Standing
 from terrible.usb.bootfiles import Found, Missing

@@ -19,13 +19,7 @@ from dataclasses import dataclass, replace
 
 from terrible import diagnosis
 from terrible.attempt import Attempt
-from terrible.errors import (
-    BootError,
-    Code,
-    DeviceLeft,
-    Problem,
-    Silent,
-)
+from terrible.errors import BootError, Code, DeviceLeft, Problem, Silent
 from terrible.limits import Limits
 from terrible.model import Phase, Stage
 from terrible.port import Port, while_there

@@ -16,13 +16,7 @@ from terrible import diagnosis
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.errors import BootError, Code, HostError, Problem
-from terrible.model import (
-    CardNews,
-    Phase,
-    Progress,
-    Slot,
-    Stage,
-)
+from terrible.model import CardNews, Phase, Progress, Slot, Stage
 from terrible.port import Port
 from terrible.seams import Card, Device, Disks
 from terrible.standing import Standing

@@ -16,13 +16,7 @@ from terrible import policy
 from terrible.attempt import Attempt
 from terrible.boot import Means, boot
 from terrible.darkness import Darkness
-from terrible.errors import (
-    BootError,
-    Code,
-    DeviceLeft,
-    PowerError,
-    Problem,
-)
+from terrible.errors import BootError, Code, DeviceLeft, PowerError, Problem
 from terrible.model import RUNNING, Phase, Stage
 from terrible.port import HEARD, Port
 from terrible.seams import Device

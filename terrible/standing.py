@@ -7,14 +7,7 @@ import time
 from collections.abc import Callable
 
 from terrible.errors import Code, Problem
-from terrible.model import (
-    Event,
-    Phase,
-    Progress,
-    Report,
-    Slot,
-    Transcript,
-)
+from terrible.model import Event, Phase, Progress, Report, Slot, Transcript
 from terrible.seams import News
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,7 @@ from pathlib import Path
 from terrible.agent import Agent, World
 from terrible.boot import Means
 from terrible.limits import Limits
-from terrible.model import (
-    Answer,
-    Info,
-    Location,
-    Phase,
-    Report,
-    Request,
-    Slot,
-    Transcript,
-)
+from terrible.model import Answer, Info, Location, Phase, Report, Request, Slot, Transcript
 from terrible.net import addresses
 from terrible.seams import News
 from terrible.sim.alarms import SimAlarms

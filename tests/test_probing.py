@@ -11,14 +11,7 @@ import pytest
 
 from terrible.errors import Code
 from terrible.limits import Limits
-from terrible.model import (
-    Answer,
-    Event,
-    Info,
-    Location,
-    Phase,
-    Stage,
-)
+from terrible.model import Answer, Event, Info, Location, Phase, Stage
 from terrible.sim.cluster import SimCluster, hub_locations, plugged
 from terrible.sim.families import ZERO
 from terrible.sim.faults import Fault, Kind

@@ -19,16 +19,7 @@ from terrible.cli.loop import complain, run
 from terrible.cli.nothing import NoAlarms, NoDisks, NoPower, NoProber
 from terrible.errors import UsageError
 from terrible.limits import Limits
-from terrible.model import (
-    Answer,
-    Info,
-    Location,
-    Phase,
-    Report,
-    Request,
-    Slot,
-    Transcript,
-)
+from terrible.model import Answer, Info, Location, Phase, Report, Request, Slot, Transcript
 from terrible.net import addresses
 from terrible.net.direct import GadgetSeen
 from terrible.net.shutdown import ShutdownCommand

@@ -11,15 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from terrible.model import (
-    Answer,
-    Event,
-    Info,
-    Progress,
-    Report,
-    Request,
-    Transcript,
-)
+from terrible.model import Answer, Event, Info, Progress, Report, Request, Transcript
 from terrible.mqtt import answers, payloads
 from terrible.mqtt.address import BrokerAddress
 from terrible.mqtt.commands import Commands, Refusal

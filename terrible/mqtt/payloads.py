@@ -11,16 +11,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
 from terrible.errors import Code
-from terrible.model import (
-    Answer,
-    Event,
-    Info,
-    Phase,
-    Progress,
-    Report,
-    Request,
-    Transcript,
-)
+from terrible.model import Answer, Event, Info, Phase, Progress, Report, Request, Transcript
 from terrible.mqtt.shapes import (
     VERSION,
     Advance,

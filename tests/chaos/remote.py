@@ -9,22 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from terrible.errors import (
-    BootError,
-    Code,
-    DeviceLeft,
-    PowerError,
-    Silent,
-)
-from terrible.model import (
-    Answer,
-    Location,
-    NetworkNews,
-    Report,
-    Request,
-    Slot,
-    Stage,
-)
+from terrible.errors import BootError, Code, DeviceLeft, PowerError, Silent
+from terrible.model import Answer, Location, NetworkNews, Report, Request, Slot, Stage
 from terrible.seams import Device, HubPort, News
 from terrible.usb import identify
 from tests.chaos.frames import frame, read, unpacked

@@ -15,13 +15,7 @@ from hypothesis import strategies as st
 from terrible.attempt import Attempt
 from terrible.errors import BootError, DeviceLeft
 from terrible.limits import Limits
-from terrible.model import (
-    Event,
-    Location,
-    Progress,
-    Report,
-    Slot,
-)
+from terrible.model import Event, Location, Progress, Report, Slot
 from terrible.standing import Standing
 from terrible.usb import loader
 from terrible.usb.bootfiles import BootFiles

@@ -13,13 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from terrible.limits import Limits
-from terrible.model import (
-    Location,
-    Phase,
-    Report,
-    Slot,
-    Stage,
-)
+from terrible.model import Location, Phase, Report, Slot, Stage
 from terrible.seams import HubPort
 from terrible.sim.cluster import SimCluster
 from terrible.sim.pi import Pi

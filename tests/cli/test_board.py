@@ -12,14 +12,7 @@ from terrible.cli.board import Board
 from terrible.cli.listing import age, listing
 from terrible.cli.table import WIDTH, table
 from terrible.errors import Code, Problem
-from terrible.model import (
-    FileRecord,
-    Phase,
-    Progress,
-    Report,
-    StageRecord,
-    Transcript,
-)
+from terrible.model import FileRecord, Phase, Progress, Report, StageRecord, Transcript
 from terrible.mqtt import payloads
 from terrible.mqtt.topics import Topics
 from terrible.seams import News

@@ -6,15 +6,7 @@ from dataclasses import replace
 
 from terrible.exporter.families import families
 from terrible.exporter.tree import Tree
-from terrible.model import (
-    Event,
-    FileRecord,
-    Info,
-    Phase,
-    Report,
-    StageRecord,
-    Transcript,
-)
+from terrible.model import Event, FileRecord, Info, Phase, Report, StageRecord, Transcript
 from terrible.mqtt import payloads
 from terrible.mqtt.topics import Topics
 from terrible.seams import News

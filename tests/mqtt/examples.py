@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from terrible.model import (
-    Info,
-    Location,
-    Phase,
-    Progress,
-    Report,
-    Slot,
-    Transcript,
-)
+from terrible.model import Info, Location, Phase, Progress, Report, Slot, Transcript
 
 CLUSTER = "rack-1"
 BASE = "terrible/rack-1"

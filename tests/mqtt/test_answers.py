@@ -5,13 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from terrible.model import (
-    FileRecord,
-    Info,
-    Location,
-    Request,
-    Slot,
-)
+from terrible.model import FileRecord, Info, Location, Request, Slot
 from terrible.mqtt import payloads
 from terrible.mqtt.answers import LARGEST, answer
 from terrible.mqtt.roster import Roster

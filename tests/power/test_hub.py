@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terrible.errors import (
-    BootError,
-    Code,
-    DeviceLeft,
-    HostError,
-    PowerError,
-)
+from terrible.errors import BootError, Code, DeviceLeft, HostError, PowerError
 from terrible.model import Location
 from terrible.power.hub import LINGER, SETTLE, STEP, TRIES, WATCH, Hub, HubClassPort
 from terrible.power.hubclass import Switching
